@@ -1,0 +1,331 @@
+# ec2sweep: `make help` lists what can be asked for.
+#
+# Every flavour has a tree of its own, build/<flavour>/, so that objects made
+# with other flags never mix:
+#   dev       optimised, the distribution's shared libraries (the default)
+#   asan      address and undefined-behaviour sanitizers: what `make test` runs
+#   valgrind  optimised and plain, for valgrind
+#   cov       instrumented for gcov
+#   gcc clang warnings are errors, with this compiler
+#   analyze   gcc's static analyser
+#   release   static libraries built from source: third_party/release.mk
+#
+# Variables: CC, CFLAGS (added last), WERROR=1, V=1 (show commands),
+# EVENT=file (demo), T="pytest arguments" (test, conformance).
+
+VERSION := 0.1.0
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+SHELL := /bin/bash
+
+# --- what there is ----------------------------------------------------------
+
+LIB_SRCS := $(sort $(shell find src -name '*.c' 2>/dev/null))
+SRCS := $(LIB_SRCS) $(wildcard bootstrap.c)
+HEADERS := $(sort $(shell find include -name '*.h' 2>/dev/null))
+ROOTS := $(wildcard third_party/roots/*.pem)
+
+# A double that defines the same names as a module replaces it in some tests
+# only, so it is not among the helpers that every test may draw on.
+FAKE_HTTP := test/support/fake_http
+FAIL_ALLOC := test/support/fail_alloc
+TEST_HELPERS := $(filter-out $(FAKE_HTTP).c $(FAIL_ALLOC).c,\
+	$(wildcard test/support/*.c))
+UNIT_TESTS := $(patsubst test/%.c,%,$(sort $(wildcard test/test_*.c) \
+	$(foreach d,base net aws survey lambda,$(wildcard test/$(d)/test_*.c))))
+
+# Tests that must not touch a socket: linked with the double of net/http.
+FAKE_HTTP_TESTS := aws/test_client aws/test_ec2 survey/test_sweep \
+	survey/test_atlas lambda/test_handler lambda/test_runtime
+
+# Tests that need more libraries than the program does: LIBS_<test>.
+LIBS_net/test_http = $(call pkg,--libs,libmicrohttpd gnutls)
+
+-include test/support/ec2sim/ec2sim.mk
+ALL_C := $(SRCS) $(UNIT_TESTS:%=test/%.c) $(wildcard test/support/*.c) \
+	$(EC2SIM_SRCS)
+FMT_FILES = $(sort $(ALL_C) $(HEADERS) \
+	$(shell find test bench -name '*.[ch]' -not -path '*/fixtures/*' \
+		2>/dev/null))
+
+# --- flags ------------------------------------------------------------------
+
+WARN := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow \
+	-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+	-Wwrite-strings -Wcast-qual -Wpointer-arith -Wundef -Wvla -Wformat=2 \
+	-Wnull-dereference -Wimplicit-fallthrough
+WARN_GCC := -Wduplicated-cond -Wduplicated-branches -Wlogical-op
+cstd = -std=c17 -D_DEFAULT_SOURCE $(WARN) \
+	$(if $(findstring clang,$(1)),,$(WARN_GCC)) $(if $(WERROR),-Werror)
+CSTD_FLAGS = $(call cstd,$(CC))
+CPPFLAGS += -Iinclude
+DEFINE_VERSION := -DEC2SWEEP_VERSION='"$(VERSION)"'
+
+# Asked of pkg-config when first used, because `make test` may install it.
+PKGS := libcurl openssl libxml-2.0 jansson zlib
+pkg = $(if $(2),$(shell pkg-config $(1) $(2)))
+LIB_CFLAGS = $(eval LIB_CFLAGS := $(patsubst -I%,-isystem %,$(call \
+	pkg,--cflags,$(PKGS))))$(LIB_CFLAGS)
+LIB_LIBS = $(eval LIB_LIBS := $(call pkg,--libs,$(PKGS)))$(LIB_LIBS)
+SIM_CFLAGS = $(eval SIM_CFLAGS := $(patsubst -I%,-isystem %,$(call \
+	pkg,--cflags,$(EC2SIM_PKGS))))$(SIM_CFLAGS)
+SIM_LIBS = $(eval SIM_LIBS := $(call pkg,--libs,$(EC2SIM_PKGS)))$(SIM_LIBS)
+
+WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+
+FLAVOURS := dev asan valgrind cov gcc clang analyze
+FLAGS_dev := -O2 -g
+FLAGS_asan := -O1 -g $(SANITIZE)
+FLAGS_valgrind := -O2 -g
+FLAGS_cov := -O0 -g --coverage
+FLAGS_gcc := -O2 -Werror
+FLAGS_clang := -O2 -Werror
+FLAGS_analyze := -O1 -g -fanalyzer -Werror -include scripts/analyzer.h
+CC_gcc := gcc
+CC_clang := clang
+CC_analyze := gcc
+cc = $(or $(CC_$(1)),$(CC))
+
+Q := $(if $(V),,@)
+say = @printf '  %-7s %s\n' '$(1)' '$(2)'
+
+# --- from sources to programs -----------------------------------------------
+
+# $(call keep,TEXT): writes TEXT to $@ only if that changes it, so that what
+# depends on it is made again only then.
+define keep
+$(shell mkdir -p $(@D))$(file >$@.new,$(1))
+@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+endef
+
+.PHONY: FORCE
+FORCE:
+
+build/%/gen/roots.c: $(ROOTS) scripts/roots-to-c.sh
+	$(call say,GEN,$@)
+	@mkdir -p $(@D)
+	$(Q)scripts/roots-to-c.sh $(ROOTS) >$@
+
+define flavour_rules
+LIB_OBJS_$(1) := $(LIB_SRCS:%.c=build/$(1)/obj/%.o) \
+	$(if $(ROOTS),build/$(1)/obj/roots.o)
+compile_$(1) = $$(call cc,$(1)) $$(call cstd,$$(call cc,$(1))) $$(CPPFLAGS) \
+	$$(FLAGS_$(1)) $$(LIB_CFLAGS) $$(CFLAGS)
+link_$(1) = $$(call cc,$(1)) $$(FLAGS_$(1)) $$(CFLAGS) $$(LDFLAGS)
+
+build/$(1)/flags: FORCE
+	$$(call keep,$$(compile_$(1)) $$(SIM_CFLAGS) $$(LDFLAGS) $$(VERSION))
+
+build/$(1)/objects: FORCE
+	$$(call keep,$$(LIB_OBJS_$(1)))
+
+build/$(1)/obj/bootstrap.o build/$(1)/obj/src/config.o: \
+	CPPFLAGS += $$(DEFINE_VERSION)
+build/$(1)/obj/test/%.o: CPPFLAGS += -Itest -Itest/support
+build/$(1)/obj/test/support/ec2sim/%.o: CPPFLAGS += $$(SIM_CFLAGS)
+
+build/$(1)/obj/%.o: %.c build/$(1)/flags
+	$$(call say,CC,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(compile_$(1)) -MMD -MP -c -o $$@ $$<
+
+build/$(1)/obj/roots.o: build/$(1)/gen/roots.c build/$(1)/flags
+	$$(call say,CC,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(compile_$(1)) -MMD -MP -c -o $$@ $$<
+
+build/$(1)/libec2sweep.a: $$(LIB_OBJS_$(1)) build/$(1)/objects
+	$$(call say,AR,$$@)
+	$$(Q)rm -f $$@ && ar rcs $$@ $$(LIB_OBJS_$(1))
+
+build/$(1)/bootstrap: build/$(1)/obj/bootstrap.o build/$(1)/libec2sweep.a
+	$$(call say,LINK,$$@)
+	$$(Q)$$(link_$(1)) -o $$@ $$^ $$(LIB_LIBS)
+
+build/$(1)/libtest.a: $(TEST_HELPERS:%.c=build/$(1)/obj/%.o)
+	$$(call say,AR,$$@)
+	$$(Q)rm -f $$@ && ar rcs $$@ $$^
+
+build/$(1)/ec2sim: $(EC2SIM_SRCS:%.c=build/$(1)/obj/%.o)
+	$$(call say,LINK,$$@)
+	$$(Q)$$(link_$(1)) -o $$@ $$^ $$(SIM_LIBS) $$(EC2SIM_LIBS)
+
+tests_$(1) := $(UNIT_TESTS:%=build/$(1)/test/%) \
+	$(if $(wildcard bootstrap.c),build/$(1)/bootstrap) \
+	$(if $(EC2SIM_SRCS),build/$(1)/ec2sim)
+
+# Every object, for the flavours that only look at the code.
+objects_$(1) := $(ALL_C:%.c=build/$(1)/obj/%.o)
+endef
+$(foreach f,$(FLAVOURS),$(eval $(call flavour_rules,$(f))))
+
+# $(1) flavour, $(2) test such as aws/test_ec2. The double of net/http comes
+# before the archive, whose own http.o is then not drawn in.
+define test_rule
+build/$(1)/test/$(2): build/$(1)/obj/test/$(2).o \
+		build/$(1)/obj/$(FAIL_ALLOC).o \
+		$(if $(filter $(2),$(FAKE_HTTP_TESTS)),\
+			build/$(1)/obj/$(FAKE_HTTP).o) \
+		build/$(1)/libtest.a build/$(1)/libec2sweep.a
+	$$(call say,LINK,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(link_$(1)) $$(WRAP) -o $$@ $$(filter %.o,$$^) \
+		-Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
+		$$(LIB_LIBS) $$(LIBS_$(2)) -lcmocka
+endef
+$(foreach f,asan valgrind cov dev,$(foreach t,$(UNIT_TESTS),\
+	$(eval $(call test_rule,$(f),$(t)))))
+
+# It defines what the analyser's header replaces.
+build/analyze/obj/src/base/err.o: FLAGS_analyze := -O1 -g -fanalyzer -Werror
+
+-include $(shell find build -name '*.d' 2>/dev/null)
+-include third_party/release.mk
+
+# --- what people ask for ----------------------------------------------------
+
+.PHONY: all help test test-run test-release demo demo-run conformance cov
+all: build/dev/bootstrap ## build/dev/bootstrap, with shared libraries (the default)
+
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | \
+		sort -u | awk -F '\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+
+# pytest through the first python3 that has it.
+PYTEST = $$(scripts/python.sh) -B -m pytest
+
+# Setting up comes first and make must look at the machine again after it,
+# hence the second make.
+test: ## every test, under the address and undefined-behaviour sanitizers
+	@scripts/setup.sh build test
+	@$(MAKE) --no-print-directory test-run
+
+test-run: $(tests_asan)
+	@EC2SWEEP_BUILD=build/asan $(PYTEST) $(T)
+
+test-release: $(tests_asan) ## the system tests with build/release/bootstrap
+	@EC2SWEEP_BUILD=build/asan EC2SWEEP_BOOTSTRAP=build/release/bootstrap \
+		$(PYTEST) -m "" test/system $(T)
+
+demo: ## three questions to 34 simulated regions (EVENT=file: your own)
+	@scripts/setup.sh build test
+	@$(MAKE) --no-print-directory demo-run
+
+demo-run: build/dev/bootstrap build/dev/ec2sim
+	@$$(scripts/python.sh) -B scripts/demo.py $(EVENT)
+
+conformance: build/dev/bootstrap ## the answers against other implementations
+	@scripts/setup.sh build test
+	@EC2SWEEP_BUILD=build/dev $(PYTEST) test/conformance $(T)
+
+cov: $(tests_cov) ## line and branch coverage of the tests, as text
+	@find build/cov -name '*.gcda' -delete
+	@EC2SWEEP_BUILD=build/cov $(PYTEST) -q $(T)
+	@gcovr --root . --filter src/ --filter bootstrap.c build/cov
+	@gcovr --root . --filter src/ --filter bootstrap.c --branches build/cov
+
+# SAM copies the sources, then makes this in the copy; the name after `build-`
+# is the function's logical id in template.yaml.
+build-%: release
+	install -m 0755 build/release/bootstrap "$(ARTIFACTS_DIR)/bootstrap"
+
+# --- checks -----------------------------------------------------------------
+
+.PHONY: check static fmt fmt-check headers layers tidy cppcheck analyze lint
+.PHONY: warnings valgrind valgrind-run
+check: ## everything: static checks, tests, tests under valgrind
+	@scripts/setup.sh build test check
+	@$(MAKE) --no-print-directory static
+	@$(MAKE) --no-print-directory test-run
+	@$(MAKE) --no-print-directory valgrind-run
+
+static: fmt-check headers layers lint warnings tidy cppcheck analyze ## the checks that run nothing
+
+# One major version, because every version formats a little differently.
+CLANG_FORMAT ?= $(or $(shell command -v clang-format-14),clang-format)
+
+fmt: ## format the C code
+	$(Q)$(CLANG_FORMAT) -i $(FMT_FILES)
+
+fmt-check: ## is it formatted?
+	@$(CLANG_FORMAT) --version | grep -q 'version 14\.' || { \
+		echo 'fmt-check: clang-format 14 is needed' >&2; exit 1; }
+	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(FMT_FILES)
+	$(call say,OK,format of $(words $(FMT_FILES)) files)
+
+HEADERS_OK := $(HEADERS:%=build/check/%.ok)
+headers: $(HEADERS_OK) ## every header compiles alone
+	$(call say,OK,$(words $(HEADERS)) headers compile alone)
+
+$(HEADERS_OK): build/check/%.ok: % $(HEADERS)
+	@mkdir -p $(@D)
+	$(Q)printf '#include "%s"\nextern int alone;\n' '$(<:include/%=%)' | \
+		$(CC) $(CSTD_FLAGS) -Werror $(CPPFLAGS) -fsyntax-only -x c -
+	@touch $@
+
+layers: ## include rules, sizes and what is not used (docs/style.md)
+	@$$(scripts/python.sh) -B scripts/layers.py
+
+# The code that ships; tests are held to the format, the layers and warnings.
+TIDY_OK := $(SRCS:%=build/check/%.tidy)
+tidy: $(TIDY_OK) ## clang-tidy, warnings are errors
+$(TIDY_OK): build/check/%.tidy: % $(HEADERS) .clang-tidy
+	$(call say,TIDY,$<)
+	@mkdir -p $(@D)
+	$(Q)clang-tidy --quiet --warnings-as-errors='*' $< -- -std=c17 \
+		-D_DEFAULT_SOURCE $(CPPFLAGS) $(DEFINE_VERSION) $(LIB_CFLAGS) \
+		2> >(grep -v 'warnings\? generated' >&2)
+	@touch $@
+
+cppcheck: ## cppcheck
+	$(call say,CHECK,cppcheck)
+	@mkdir -p build/check/cppcheck
+	$(Q)cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr -j2 \
+		--enable=warning,portability,performance \
+		--cppcheck-build-dir=build/check/cppcheck \
+		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
+		-D_DEFAULT_SOURCE $(CPPFLAGS) $(DEFINE_VERSION) $(SRCS) \
+		$(EC2SIM_SRCS)
+
+analyze: $(SRCS:%.c=build/analyze/obj/%.o) ## gcc's static analyser
+
+warnings: $(objects_gcc) $(objects_clang) ## gcc and clang compile all without a warning
+
+LINT_SH = $(wildcard .ci/run scripts/*.sh third_party/*.sh test/*/*.sh bench/*.sh)
+LINT_TEXT = $(wildcard *.md *.yaml docs schema events include src test/*.py \
+	scripts Makefile third_party/*.md third_party/*.sh .ci/run bootstrap.c) \
+	$(filter-out test/fixtures,$(wildcard test/*))
+lint: ## shellcheck and codespell
+	$(Q)shellcheck -x $(LINT_SH)
+	$(Q)codespell $(LINT_TEXT)
+	$(call say,OK,shellcheck and codespell)
+
+VALGRIND := valgrind --quiet --leak-check=full --error-exitcode=98 \
+	--child-silent-after-fork=yes
+valgrind: ## the unit tests and some of the system tests under valgrind
+	@scripts/setup.sh build test check
+	@$(MAKE) --no-print-directory valgrind-run
+
+valgrind-run: $(tests_valgrind)
+	@EC2SWEEP_BUILD=build/valgrind EC2SWEEP_WRAPPER='$(VALGRIND)' \
+		$(PYTEST) -m 'unit or valgrind' $(T)
+
+# --- set-up and the rest ----------------------------------------------------
+
+.PHONY: setup-dev setup-demo setup-check compdb clean
+setup-demo: ## install what building, the demo and the tests need
+	@scripts/setup.sh build test
+setup-dev: ## ... and what the checks and the release build need
+	@scripts/setup.sh build test check release
+
+compdb: ## compile_commands.json for editors
+	@$$(scripts/python.sh) -B scripts/compdb.py $(CC) $(CSTD_FLAGS) $(CPPFLAGS) \
+		-Itest -Itest/support $(DEFINE_VERSION) $(LIB_CFLAGS) \
+		-- $(ALL_C) >compile_commands.json
+
+clean: ## remove everything that was built (downloads are kept elsewhere)
+	rm -rf build compile_commands.json

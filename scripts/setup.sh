@@ -1,0 +1,162 @@
+#!/bin/bash
+# Installs what is missing to build, test, check or release ec2sweep.
+#
+#   scripts/setup.sh [build] [test] [check] [release]     (default: build test)
+#
+# It looks for commands, pkg-config modules and headers, so that nothing is
+# asked of the package manager, and nothing is printed, when all is there.
+set -eu
+cd "$(dirname "$0")/.."
+
+# One line per thing needed: set, how to see that it is there (c: one of these
+# commands, m: pkg-config module, h: header, p: pytest, l: the sanitizer and
+# fuzzer run-time of clang), package of Debian and Ubuntu, package of Amazon
+# Linux and Fedora.
+needs() {
+    cat <<'END'
+build    c:gcc          gcc                   gcc
+build    h:stdio.h      libc6-dev             glibc-devel
+build    c:make         make                  make
+build    c:pkg-config   pkg-config            pkgconf-pkg-config
+build    m:libcurl      libcurl4-openssl-dev  libcurl-devel
+build    m:openssl      libssl-dev            openssl-devel
+build    m:libxml-2.0   libxml2-dev           libxml2-devel
+build    m:jansson      libjansson-dev        jansson-devel
+build    m:zlib         zlib1g-dev            zlib-devel
+test     m:cmocka       libcmocka-dev         libcmocka-devel
+test     m:libmicrohttpd libmicrohttpd-dev    libmicrohttpd-devel
+test     m:gnutls       libgnutls28-dev       gnutls-devel
+test     c:python3      python3               python3
+test     p:pytest       python3-pytest        python3-pytest
+test     c:openssl      openssl               openssl
+test     c:curl         curl                  curl
+check    c:clang        clang                 clang
+check    l:clang        libclang-rt-@CLANG@-dev compiler-rt
+check    c:clang-tidy   clang-tidy            clang-tools-extra
+check    c:clang-format-14,clang-format clang-format clang-tools-extra
+check    c:cppcheck     cppcheck              cppcheck
+check    c:shellcheck   shellcheck            ShellCheck
+check    c:codespell    codespell             codespell
+check    c:valgrind     valgrind              valgrind
+check    c:gcovr        gcovr                 gcovr
+release  c:perl         perl                  perl
+release  c:cmake        cmake                 cmake
+release  c:make         make                  make
+release  c:xz           xz-utils              xz
+release  c:bzip2        bzip2                 bzip2
+release  c:dpkg-source  dpkg-dev              -
+release  c:curl         curl                  curl
+release  c:objdump      binutils              binutils
+release  c:python3      python3               python3
+END
+}
+
+have_command() {
+    local name
+    for name in ${1//,/ }; do
+        command -v "$name" >/dev/null && return
+    done
+    return 1
+}
+
+have_header() {
+    local dir
+    for dir in /usr/include /usr/include/*-linux-gnu; do
+        [ ! -e "$dir/$1" ] || return 0
+    done
+    return 1
+}
+
+have_clang_rt() {
+    local file
+    file=$(clang -print-libgcc-file-name --rtlib=compiler-rt 2>/dev/null) &&
+        compgen -G "$(dirname "$file")/libclang_rt.asan*" >/dev/null
+}
+
+have() { # KIND:NAME
+    case $1 in
+    c:*) have_command "${1#c:}" ;;
+    m:*) pkg-config --exists "${1#m:}" 2>/dev/null ;;
+    h:*) have_header "${1#h:}" ;;
+    p:*) scripts/python.sh --strict >/dev/null ;;
+    l:*) have_clang_rt ;;
+    esac
+}
+
+# Which major version clang has, or would have once installed.
+clang_major() {
+    clang -dumpversion 2>/dev/null | cut -d. -f1 | grep . ||
+        apt-cache depends clang 2>/dev/null |
+        sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | grep . ||
+        echo 14
+}
+
+missing() { # SET: the missing packages of one set, one a line
+    local set what deb rpm
+    while read -r set what deb rpm; do
+        [ "$set" = "$1" ] || continue
+        if ! have "$what"; then
+            [ "$manager" = dnf ] && deb=$rpm
+            [ "$deb" = - ] || echo "${deb/@CLANG@/$(clang_major)}"
+        fi
+    done < <(needs) | sort -u
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+update_once() {
+    [ -z "${updated:-}" ] || return 0
+    updated=1
+    as_root apt-get -q update >>"$log" 2>&1
+}
+
+install_apt() {
+    # The lists of a fresh machine are empty, those of an old one out of date.
+    update_once || true
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y \
+        --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1
+}
+
+install_dnf() {
+    # Amazon Linux comes with libcurl-minimal, which libcurl replaces.
+    as_root dnf install -q -y --allowerasing "$@" >>"$log" 2>&1
+}
+
+fail() {
+    echo "setup: $1" >&2
+    exit 1
+}
+
+can_install() {
+    [ -n "$manager" ] && { [ "$(id -u)" = 0 ] || command -v sudo >/dev/null; }
+}
+
+manager=
+for candidate in apt-get dnf; do
+    if command -v "$candidate" >/dev/null; then
+        manager=$candidate
+        break
+    fi
+done
+
+log=$(mktemp "${TMPDIR:-/tmp}/ec2sweep-setup.XXXXXX")
+trap 'rm -f "$log"' EXIT
+
+for set in "${@:-build test}"; do
+    for name in $set; do
+        mapfile -t packages < <(missing "$name")
+        [ ${#packages[@]} -gt 0 ] || continue
+        can_install || fail "to $name, install these packages: ${packages[*]}"
+        echo "setup: installing for $name: ${packages[*]}"
+        if ! "install_${manager%-get}" "${packages[@]}"; then
+            tail -n 20 "$log" >&2
+            fail "could not install: ${packages[*]}"
+        fi
+    done
+done
