@@ -1,0 +1,150 @@
+#include "net/http.h"
+
+#include <stdlib.h>
+
+#include <curl/curl.h>
+
+#include "http_private.h"
+#include "net/trust.h"
+
+/* Longest single wait: what has no due time is looked at again after it. */
+#define POLL_MAX_MS 60000
+
+static enum err_code multi_error(CURLMcode code, struct err *err)
+{
+    if (code == CURLM_OUT_OF_MEMORY)
+        return err_nomem(err, "http");
+    return err_set(err, ERR_NET, "http: %s", curl_multi_strerror(code));
+}
+
+/*
+ * Unset, the number of kept connections follows that of running transfers, so
+ * that connections are dropped as regions finish (curl 8.17 and before).
+ */
+static enum err_code set_up_multi(struct http *http, struct err *err)
+{
+    long kept = http->options.max_connections;
+    CURLMcode code = curl_multi_setopt(http->multi, CURLMOPT_PIPELINING,
+                                       (long)CURLPIPE_NOTHING);
+
+    if (!code && kept > 0)
+        code = curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, kept);
+    return code ? multi_error(code, err) : ERR_OK;
+}
+
+enum err_code http_new(const struct http_options *options, struct http **out,
+                       struct err *err)
+{
+    struct http *http;
+    enum err_code rc;
+
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return err_set(err, ERR_NET, "http: libcurl cannot be initialised");
+    http = calloc(1, sizeof(*http));
+    if (!http) {
+        curl_global_cleanup();
+        return err_nomem(err, "http");
+    }
+    http->options = *options;
+    http->multi = curl_multi_init();
+    http->url = curl_url();
+    if (!http->multi || !http->url) {
+        rc = err_nomem(err, "http");
+        goto out;
+    }
+    rc = set_up_multi(http, err);
+    if (rc)
+        goto out;
+    rc = trust_new(options->ca_bundle, &http->trust, err);
+    if (rc)
+        goto out;
+    *out = http;
+    http = NULL;
+
+out:
+    http_free(http);
+    return rc;
+}
+
+void http_free(struct http *http)
+{
+    if (!http)
+        return;
+    http_transfers_free(http);
+    curl_url_cleanup(http->url);
+    (void)curl_multi_cleanup(http->multi);
+    trust_free(http->trust);
+    free(http);
+    curl_global_cleanup();
+}
+
+/* Everything that can happen without waiting, in the order of the header. */
+static enum err_code take_turn(struct http *http, struct err *err)
+{
+    CURLMcode code;
+    int running;
+
+    http_transfers_start(http);
+    http->in_library = true;
+    code = curl_multi_perform(http->multi, &running);
+    http->in_library = false;
+    http_transfers_sweep(http);
+    if (code)
+        return multi_error(code, err);
+    http_transfers_complete(http);
+    http_transfers_judge(http);
+    http_timers_fire(http);
+    return ERR_OK;
+}
+
+/* Milliseconds until something of ours is due, within what a poll takes. */
+static int poll_ms(const struct http *http, int64_t now, int64_t until_ms)
+{
+    int64_t due = http_timers_due(http);
+    int64_t wait = http_transfers_due(http);
+
+    if (until_ms < due)
+        due = until_ms;
+    if (due <= now || wait <= 0)
+        return 0;
+    if (due - now < wait)
+        wait = due - now;
+    return wait < POLL_MAX_MS ? (int)wait : POLL_MAX_MS;
+}
+
+static enum err_code wait_for_event(struct http *http, int64_t until_ms,
+                                    struct err *err)
+{
+    const struct clock *clock = http->options.clock;
+    int64_t from = clock_mono_ms(clock);
+    CURLMcode code = curl_multi_poll(http->multi, NULL, 0,
+                                     poll_ms(http, from, until_ms), NULL);
+
+    http->waited_ms += clock_mono_ms(clock) - from;
+    return code ? multi_error(code, err) : ERR_OK;
+}
+
+enum err_code http_run(struct http *http, int64_t until_ms, const bool *stop,
+                       struct err *err)
+{
+    const struct clock *clock = http->options.clock;
+    enum err_code rc = take_turn(http, err);
+
+    while (!rc && !*stop && clock_mono_ms(clock) < until_ms) {
+        if (!http->starting.first)
+            rc = wait_for_event(http, until_ms, err);
+        if (!rc)
+            rc = take_turn(http, err);
+    }
+    return rc;
+}
+
+int64_t http_waited_ms(const struct http *http)
+{
+    return http->waited_ms;
+}
+
+struct http_stats http_get_stats(const struct http *http)
+{
+    return http->stats;
+}

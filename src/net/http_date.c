@@ -1,0 +1,26 @@
+#include "net/http.h"
+
+#include <string.h>
+#include <time.h>
+
+#include <curl/curl.h>
+
+/* The longest form, RFC 850's, has 33 characters. */
+#define DATE_MAX 64
+
+bool http_date_ms(struct span text, int64_t *out)
+{
+    char date[DATE_MAX + 1];
+    time_t seconds;
+
+    text = span_trim(text);
+    if (text.len == 0 || text.len > DATE_MAX || memchr(text.p, '\0', text.len))
+        return false;
+    memcpy(date, text.p, text.len);
+    date[text.len] = '\0';
+    seconds = curl_getdate(date, NULL);
+    if (seconds < 0)
+        return false;
+    *out = (int64_t)seconds * 1000;
+    return true;
+}

@@ -1,0 +1,96 @@
+/*
+ * http_private.h - what the parts of net/http share; for them and their test.
+ *
+ * The library's handles are void pointers here, as its own header has them:
+ * only .c files include third-party headers.
+ */
+#ifndef NET_HTTP_PRIVATE_H
+#define NET_HTTP_PRIVATE_H
+
+#include "net/http.h"
+
+struct curl_slist;
+struct trust;
+
+/* The library's sentence about a failure, CURL_ERROR_SIZE bytes. */
+#define HTTP_DETAIL_MAX 256
+
+struct http_list {
+    struct http_transfer *first;
+    struct http_transfer *last;
+};
+
+/* Which list it is on says what state it is in; NULL: its on_done runs. */
+struct http_transfer {
+    struct http *http;
+    struct http_list *in;
+    struct http_transfer *next;
+    struct http_transfer *prev;
+    void *easy;
+    struct curl_slist *headers;
+    http_body_fn on_body;
+    http_done_fn on_done;
+    void *arg;
+    enum http_route route;
+    int64_t connect_timeout_ms;
+    int64_t connect_since_ms; /* http_waited_ms() when connecting began */
+    int64_t sent_real_ms;
+    unsigned roots_round; /* http->roots_round when it was started */
+    bool connected;
+    bool stopped; /* on_body said so */
+    char detail[HTTP_DETAIL_MAX];
+};
+
+struct http {
+    struct http_options options;
+    struct trust *trust;
+    unsigned roots_round; /* goes up when roots are added to the store */
+    void *multi;
+    void *url;       /* checks URLs before the library starts on them */
+    bool in_library; /* no handle may be added or removed now */
+    struct http_list starting;  /* not yet given to the library */
+    struct http_list running;   /* in the library's hands */
+    struct http_list cancelled; /* the same, to be taken back */
+    struct http_list idle;      /* kept to be used again */
+    struct http_timer *timers;  /* earliest first */
+    struct http_timer *firing;  /* due, their turn comes */
+    int64_t waited_ms;
+    struct http_stats stats;
+};
+
+/* http_list.c: the end of list gets it; NULL: it is on none. */
+void http_list_move(struct http_transfer *transfer, struct http_list *list);
+
+/* http_setup.c: gives easy what request asks for. As http_start(). */
+NODISCARD enum err_code http_setup(struct http_transfer *transfer,
+                                   const struct http_request *request,
+                                   struct err *err);
+
+/* Wipes and frees the copies of the request's headers. */
+void http_drop_headers(struct http_transfer *transfer);
+
+/* http_transfer.c: gives all that start to the library. */
+void http_transfers_start(struct http *http);
+
+/* Takes back what was cancelled while the library ran. */
+void http_transfers_sweep(struct http *http);
+
+/* Calls on_done of all that the library has finished. */
+void http_transfers_complete(struct http *http);
+
+/* Calls on_done of all whose time to connect is over. */
+void http_transfers_judge(struct http *http);
+
+/* Milliseconds of waiting until there is one to judge; CLOCK_NEVER: none. */
+int64_t http_transfers_due(const struct http *http);
+
+/* Ends all without a callback and gives all memory back. */
+void http_transfers_free(struct http *http);
+
+/* http_timer.c: calls those that are due; those they set wait a turn. */
+void http_timers_fire(struct http *http);
+
+/* The earliest due time, CLOCK_NEVER: none. */
+int64_t http_timers_due(const struct http *http);
+
+#endif

@@ -1,0 +1,335 @@
+#include "net/http_transfer.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <curl/curl.h>
+#include <openssl/x509_vfy.h>
+
+#include "http_private.h"
+#include "net/trust.h"
+
+/* The library's verdicts in ours; others are HTTP_OTHER. */
+static const struct {
+    CURLcode code;
+    enum http_failure failure;
+} CLASSES[] = {
+    {CURLE_OK, HTTP_OK},
+    {CURLE_COULDNT_RESOLVE_HOST, HTTP_RESOLVE},
+    {CURLE_COULDNT_CONNECT, HTTP_CONNECT},
+    {CURLE_COULDNT_RESOLVE_PROXY, HTTP_PROXY},
+    {CURLE_PROXY, HTTP_PROXY},
+    {CURLE_SSL_CONNECT_ERROR, HTTP_TLS},
+    {CURLE_SSL_CIPHER, HTTP_TLS},
+    {CURLE_SSL_SHUTDOWN_FAILED, HTTP_TLS},
+    {CURLE_PEER_FAILED_VERIFICATION, HTTP_CERTIFICATE},
+    {CURLE_SSL_ISSUER_ERROR, HTTP_CERTIFICATE},
+    {CURLE_SSL_INVALIDCERTSTATUS, HTTP_CERTIFICATE},
+    {CURLE_SEND_ERROR, HTTP_BROKEN},
+    {CURLE_RECV_ERROR, HTTP_BROKEN},
+    {CURLE_GOT_NOTHING, HTTP_BROKEN},
+    {CURLE_PARTIAL_FILE, HTTP_BROKEN},
+    {CURLE_WEIRD_SERVER_REPLY, HTTP_BROKEN},
+    {CURLE_UNSUPPORTED_PROTOCOL, HTTP_BROKEN}, /* HTTP/0.9, or HTTP/7 */
+    {CURLE_BAD_CONTENT_ENCODING, HTTP_BROKEN},
+    {CURLE_WRITE_ERROR, HTTP_BROKEN}, /* bytes after the end of gzip */
+    {CURLE_OUT_OF_MEMORY, HTTP_NOMEM},
+};
+
+static enum http_failure classify(const struct http_transfer *t, CURLcode code)
+{
+    long proxy_status = 0;
+
+    if (t->stopped)
+        return HTTP_STOPPED;
+    (void)curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+    if (code && !t->connected && proxy_status >= 300)
+        return HTTP_PROXY;
+    /* Not ours: the kernel gave up, on the handshake or for lack of ACKs. */
+    if (code == CURLE_OPERATION_TIMEDOUT)
+        return t->connected ? HTTP_BROKEN : HTTP_CONNECT_TIMEOUT;
+    for (size_t i = 0; i < sizeof(CLASSES) / sizeof(CLASSES[0]); i++)
+        if (CLASSES[i].code == code)
+            return CLASSES[i].failure;
+    return HTTP_OTHER;
+}
+
+/* Of an idle one; its list is not kept up. */
+static void transfer_free(struct http_transfer *t)
+{
+    curl_easy_cleanup(t->easy);
+    free(t);
+}
+
+static struct http_transfer *transfer_new(struct http *http)
+{
+    struct http_transfer *t = http->idle.first;
+
+    if (t) {
+        http_list_move(t, NULL);
+        return t;
+    }
+    t = calloc(1, sizeof(*t));
+    if (!t)
+        return NULL;
+    t->http = http;
+    t->easy = curl_easy_init();
+    if (!t->easy) {
+        free(t);
+        return NULL;
+    }
+    return t;
+}
+
+/* Ready to be used again, with nothing left of the last request. */
+static void recycle(struct http_transfer *t)
+{
+    http_drop_headers(t);
+    curl_easy_reset(t->easy);
+    http_list_move(t, &t->http->idle);
+}
+
+/* Takes it out of the library's hands. */
+static void take_back(struct http_transfer *t)
+{
+    long connects = 0;
+
+    (void)curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connects);
+    t->http->stats.connections += (uint64_t)connects;
+    (void)curl_multi_remove_handle(t->http->multi, t->easy);
+}
+
+/* Makes it new as far as connecting goes, and has it started. */
+static void line_up(struct http_transfer *t)
+{
+    t->connect_since_ms = t->http->waited_ms;
+    t->connected = false;
+    t->sent_real_ms = 0;
+    t->detail[0] = '\0';
+    http_list_move(t, &t->http->starting);
+}
+
+enum err_code http_start(struct http *http, const struct http_request *request,
+                         struct http_transfer **out, struct err *err)
+{
+    struct http_transfer *t = transfer_new(http);
+    enum err_code rc;
+
+    if (!t)
+        return err_nomem(err, "http: transfer");
+    t->on_body = request->on_body;
+    t->on_done = request->on_done;
+    t->arg = request->arg;
+    t->route = request->route;
+    t->connect_timeout_ms = request->connect_timeout_ms;
+    t->stopped = false;
+    rc = http_setup(t, request, err);
+    if (rc) {
+        recycle(t);
+        return rc;
+    }
+    line_up(t);
+    http->stats.requests++;
+    if (out)
+        *out = t;
+    return ERR_OK;
+}
+
+void http_cancel(struct http_transfer *transfer)
+{
+    struct http *http = transfer->http;
+
+    assert(transfer->in != &http->idle);
+    if (transfer->in == &http->starting) {
+        recycle(transfer);
+    } else if (transfer->in == &http->running) {
+        http_list_move(transfer, &http->cancelled);
+        if (!http->in_library)
+            http_transfers_sweep(http);
+    }
+}
+
+void http_transfers_sweep(struct http *http)
+{
+    while (http->cancelled.first) {
+        struct http_transfer *t = http->cancelled.first;
+
+        take_back(t);
+        recycle(t);
+    }
+}
+
+bool http_response_header(const struct http_transfer *transfer,
+                          const char *name, struct span *out)
+{
+    struct curl_header *header;
+    size_t last;
+
+    if (curl_easy_header(transfer->easy, name, 0, CURLH_HEADER, -1, &header))
+        return false;
+    last = header->amount - 1;
+    if (last > 0 &&
+        curl_easy_header(transfer->easy, name, last, CURLH_HEADER, -1, &header))
+        return false;
+    *out = span_of(header->value);
+    return true;
+}
+
+/* The end of a transfer that the library no longer holds. */
+static void finish(struct http_transfer *t, enum http_failure failure)
+{
+    struct http_result result = {
+        .failure = failure,
+        .detail = failure ? t->detail : "",
+        .sent_real_ms = t->sent_real_ms,
+    };
+
+    (void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &result.status);
+    http_list_move(t, NULL);
+    t->on_done(t->arg, &result);
+    recycle(t);
+}
+
+static void set_detail(struct http_transfer *t, const char *text)
+{
+    if (!t->detail[0])
+        (void)snprintf(t->detail, sizeof(t->detail), "%s", text);
+}
+
+void http_transfers_start(struct http *http)
+{
+    struct http_transfer *last = http->starting.last;
+    struct http_transfer *t;
+
+    /* What the callbacks of those that fail start waits a turn. */
+    do {
+        CURLMcode code;
+
+        t = http->starting.first;
+        if (!t)
+            return;
+        t->roots_round = http->roots_round;
+        code = curl_multi_add_handle(http->multi, t->easy);
+        if (!code) {
+            http_list_move(t, &http->running);
+        } else {
+            set_detail(t, curl_multi_strerror(code));
+            finish(t, code == CURLM_OUT_OF_MEMORY ? HTTP_NOMEM : HTTP_OTHER);
+        }
+    } while (t != last);
+}
+
+static bool is_unknown_issuer(CURL *easy)
+{
+    const CURLINFO verdicts[] = {CURLINFO_SSL_VERIFYRESULT,
+                                 CURLINFO_PROXY_SSL_VERIFYRESULT};
+
+    for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++) {
+        long verdict = X509_V_OK;
+
+        (void)curl_easy_getinfo(easy, verdicts[i], &verdict);
+        if (verdict == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT ||
+            verdict == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
+            verdict == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * True when roots that this transfer's handshake did not know are in the
+ * store by now, added for it or for another.
+ */
+static bool can_try_again(struct http_transfer *t, CURLcode code)
+{
+    struct http *http = t->http;
+
+    if (code != CURLE_PEER_FAILED_VERIFICATION || !is_unknown_issuer(t->easy))
+        return false;
+    if (trust_add_system(http->trust))
+        http->roots_round++;
+    return t->roots_round < http->roots_round;
+}
+
+void http_transfers_complete(struct http *http)
+{
+    CURLMsg *message;
+    int left;
+
+    while ((message = curl_multi_info_read(http->multi, &left)) != NULL) {
+        CURLcode code = message->data.result;
+        struct http_transfer *t = NULL;
+        bool again;
+
+        (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &t);
+        again = can_try_again(t, code);
+        take_back(t);
+        if (again) {
+            line_up(t);
+            continue;
+        }
+        set_detail(t, curl_easy_strerror(code));
+        finish(t, classify(t, code));
+    }
+}
+
+static bool is_connecting(const struct http_transfer *t)
+{
+    return !t->connected && t->connect_timeout_ms > 0;
+}
+
+/* Of the waiting that it was given to connect; 0 or less: over. */
+static int64_t left_to_connect(const struct http_transfer *t)
+{
+    return t->connect_timeout_ms - (t->http->waited_ms - t->connect_since_ms);
+}
+
+static struct http_transfer *first_late(const struct http *http)
+{
+    for (struct http_transfer *t = http->running.first; t; t = t->next)
+        if (is_connecting(t) && left_to_connect(t) <= 0)
+            return t;
+    return NULL;
+}
+
+void http_transfers_judge(struct http *http)
+{
+    struct http_transfer *t;
+
+    /* From the front each time, for on_done may cancel any other. */
+    while ((t = first_late(http)) != NULL) {
+        (void)snprintf(t->detail, sizeof(t->detail), "no connection in %lld ms",
+                       (long long)t->connect_timeout_ms);
+        take_back(t);
+        finish(t, HTTP_CONNECT_TIMEOUT);
+    }
+}
+
+int64_t http_transfers_due(const struct http *http)
+{
+    int64_t due = CLOCK_NEVER;
+
+    for (struct http_transfer *t = http->running.first; t; t = t->next)
+        if (is_connecting(t) && left_to_connect(t) < due)
+            due = left_to_connect(t);
+    return due;
+}
+
+void http_transfers_free(struct http *http)
+{
+    struct http_transfer *t;
+
+    /* Cancelled ones are kept to be used again, like all others. */
+    while (http->running.first)
+        http_cancel(http->running.first);
+    while (http->starting.first)
+        http_cancel(http->starting.first);
+    t = http->idle.first;
+    while (t) {
+        struct http_transfer *next = t->next;
+
+        transfer_free(t);
+        t = next;
+    }
+}
