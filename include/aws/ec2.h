@@ -1,0 +1,92 @@
+/*
+ * ec2.h - one EC2 listing in one region: all its pages, with retries.
+ *
+ * Records stream to a sink as they are parsed. A page counts only when its
+ * transfer ended well, its status is 200 and its document is whole: then it
+ * is committed; otherwise it is rolled back and, if that can help, asked
+ * again. Each attempt is signed anew. Nothing here waits: the listing lives
+ * in the poll of net/http.
+ */
+#ifndef AWS_EC2_H
+#define AWS_EC2_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "aws/client.h"
+#include "aws/ec2_types.h"
+#include "aws/failure.h"
+#include "base/err.h"
+
+/* What every page asks for (EC2 user guide: 1,000 is the most). */
+#define EC2_MAX_RESULTS 1000
+/* Most values of one filter, and most pages of one listing. */
+#define EC2_FILTER_VALUES_MAX 200
+#define EC2_PAGES_MAX 20000
+/* Most bytes of one decoded answer. */
+#define EC2_RESPONSE_MAX ((size_t)256 * 1024 * 1024)
+
+/*
+ * The listing's course. Callbacks never start or cancel requests. After
+ * page_rollback the records since the last commit are void; after restart all
+ * of this listing are. Callbacks may be NULL.
+ */
+struct ec2_sink {
+    struct ec2_records records;
+    bool (*page_commit)(void *arg); /* false: no further page is wanted */
+    void (*page_rollback)(void *arg);
+    void (*restart_listing)(void *arg);
+};
+
+/* Counters that many listings may share. */
+struct ec2_stats {
+    uint64_t requests; /* attempts sent */
+    uint64_t retries;
+    uint64_t pages; /* committed */
+    uint64_t throttles;
+};
+
+struct ec2_filter {
+    const char *name;
+    const char *const *values; /* 1 … EC2_FILTER_VALUES_MAX */
+    size_t nvalues;
+};
+
+/*
+ * filter, sink and stats are borrowed until the listing has ended. on_done
+ * comes once, unless the listing is cancelled: failure is NULL when all pages
+ * (that were wanted) are committed, else borrowed for the call.
+ */
+struct ec2_request {
+    enum ec2_action action;
+    struct aws_region *region;
+    const struct ec2_filter *filter; /* NULL: none */
+    const struct ec2_sink *sink;
+    struct ec2_stats *stats;
+    int64_t deadline_ms; /* mono; nothing is begun or read after it */
+    void (*on_done)(void *arg, const struct failure *failure);
+    void *arg; /* for the sink's callbacks and on_done */
+};
+
+struct ec2_listing;
+
+/*
+ * Starts a listing; *out names it until on_done or ec2_cancel(). When the
+ * first request cannot be started on_done is not called. ERR_NOMEM, ERR_AUTH,
+ * ERR_ARG (filter with too many values), as sigv4_sign().
+ */
+NODISCARD enum err_code ec2_start(struct aws_client *client,
+                                  const struct ec2_request *request,
+                                  struct ec2_listing **out, struct err *err);
+
+/* Ends the listing without a callback. NULL is accepted. */
+void ec2_cancel(struct ec2_listing *listing);
+
+/*
+ * What the listing is waiting for at this moment: the failure of its last
+ * attempt (kind FAILURE_NONE: none yet), for a caller that stops it.
+ */
+const struct failure *ec2_last_failure(const struct ec2_listing *listing);
+
+#endif

@@ -1,0 +1,362 @@
+#include "aws/ec2_xml.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libxml/parser.h>
+#include <libxml/xmlerror.h>
+
+#include "ec2_xml_private.h"
+
+/* The parser takes int lengths; larger pieces are fed in parts of this. */
+#define FEED_MAX ((size_t)1024 * 1024)
+
+/*
+ * Which element leads from where to where. Source: botocore's model of EC2
+ * 2016-11-15 (wire names) and the API reference, "Error codes".
+ */
+static const struct step {
+    const char *name;
+    enum node from;
+    enum node to;
+} STEPS[] = {
+    {"Response", NODE_DOCUMENT, NODE_REFUSAL},
+    {"ErrorResponse", NODE_DOCUMENT, NODE_REFUSAL},
+    {"Errors", NODE_REFUSAL, NODE_ERRORS},
+    {"Error", NODE_REFUSAL, NODE_ERROR},
+    {"RequestID", NODE_REFUSAL, NODE_REQUEST_ID},
+    {"RequestId", NODE_REFUSAL, NODE_REQUEST_ID},
+    {"Error", NODE_ERRORS, NODE_ERROR},
+    {"Code", NODE_ERROR, NODE_ERROR_CODE},
+    {"Message", NODE_ERROR, NODE_ERROR_MESSAGE},
+    {"requestId", NODE_RESULT, NODE_REQUEST_ID},
+    {"nextToken", NODE_RESULT, NODE_NEXT_TOKEN},
+    {"reservationSet", NODE_RESULT, NODE_RESERVATIONS},
+    {"securityGroupInfo", NODE_RESULT, NODE_GROUPS},
+    {"regionInfo", NODE_RESULT, NODE_REGIONS},
+    {"item", NODE_RESERVATIONS, NODE_RESERVATION},
+    {"instancesSet", NODE_RESERVATION, NODE_INSTANCES},
+    {"item", NODE_INSTANCES, NODE_INSTANCE},
+    {"instanceId", NODE_INSTANCE, NODE_INSTANCE_ID},
+    {"instanceState", NODE_INSTANCE, NODE_STATE},
+    {"tagSet", NODE_INSTANCE, NODE_TAGS},
+    {"groupSet", NODE_INSTANCE, NODE_GROUP_REFS},
+    {"networkInterfaceSet", NODE_INSTANCE, NODE_INTERFACES},
+    {"name", NODE_STATE, NODE_STATE_NAME},
+    {"item", NODE_TAGS, NODE_TAG},
+    {"key", NODE_TAG, NODE_TAG_KEY},
+    {"value", NODE_TAG, NODE_TAG_VALUE},
+    {"item", NODE_GROUP_REFS, NODE_GROUP_REF},
+    {"groupId", NODE_GROUP_REF, NODE_GROUP_REF_ID},
+    {"item", NODE_INTERFACES, NODE_INTERFACE},
+    {"groupSet", NODE_INTERFACE, NODE_GROUP_REFS},
+    {"item", NODE_GROUPS, NODE_GROUP},
+    {"groupId", NODE_GROUP, NODE_GROUP_ID},
+    {"groupName", NODE_GROUP, NODE_GROUP_NAME},
+    {"ipPermissions", NODE_GROUP, NODE_PERMISSIONS},
+    {"item", NODE_PERMISSIONS, NODE_PERMISSION},
+    {"ipProtocol", NODE_PERMISSION, NODE_PROTOCOL},
+    {"fromPort", NODE_PERMISSION, NODE_FROM_PORT},
+    {"toPort", NODE_PERMISSION, NODE_TO_PORT},
+    {"ipRanges", NODE_PERMISSION, NODE_RANGES},
+    {"ipv6Ranges", NODE_PERMISSION, NODE_RANGES},
+    {"item", NODE_RANGES, NODE_RANGE},
+    {"cidrIp", NODE_RANGE, NODE_CIDR},
+    {"cidrIpv6", NODE_RANGE, NODE_CIDR},
+    {"item", NODE_REGIONS, NODE_REGION},
+    {"regionName", NODE_REGION, NODE_REGION_NAME},
+    {"optInStatus", NODE_REGION, NODE_OPT_IN_STATUS},
+};
+
+void ec2_xml_fail(struct ec2_xml *xml, enum err_code code)
+{
+    if (!code || xml->failed)
+        return;
+    xml->failed = code;
+    /* After this the parser's own wellFormed stays 1 (seen with 2.9.14), so
+     * only xml->failed tells. */
+    xmlStopParser(xml->parser);
+}
+
+void ec2_xml_fail_with(struct ec2_xml *xml, enum err_code code,
+                       const char *what)
+{
+    ec2_xml_fail(xml, err_set(&xml->err, code, "ec2_xml: %s", what));
+}
+
+/* Whether name is "<root>Response" for the action that was asked. */
+static bool is_result_root(const struct ec2_xml *xml, const char *name)
+{
+    size_t len = strlen(xml->root);
+
+    return strncmp(name, xml->root, len) == 0 &&
+           strcmp(name + len, "Response") == 0;
+}
+
+static enum node step_from(const struct ec2_xml *xml, enum node from,
+                           const char *name)
+{
+    if (from == NODE_DOCUMENT && is_result_root(xml, name))
+        return NODE_RESULT;
+    for (size_t i = 0; i < sizeof(STEPS) / sizeof(STEPS[0]); i++)
+        if (STEPS[i].from == from && strcmp(STEPS[i].name, name) == 0)
+            return STEPS[i].to;
+    return NODE_SKIP;
+}
+
+/* NOLINTNEXTLINE(readability-function-size): the parameters are libxml2's */
+static void on_start(void *ctx, const xmlChar *name, const xmlChar *prefix,
+                     const xmlChar *uri, int nnamespaces,
+                     const xmlChar **namespaces, int nattributes,
+                     int ndefaulted, const xmlChar **attributes)
+{
+    struct ec2_xml *xml = ctx;
+    enum node from = xml->depth ? xml->path[xml->depth - 1] : NODE_DOCUMENT;
+    enum node to;
+
+    (void)prefix;
+    (void)uri;
+    (void)nnamespaces;
+    (void)namespaces;
+    (void)nattributes;
+    (void)ndefaulted;
+    (void)attributes;
+    xml->event = true;
+    if (xml->failed)
+        return;
+    if (xml->depth + xml->skipped >= EC2_XML_DEPTH_MAX) {
+        ec2_xml_fail_with(xml, ERR_LIMIT, "elements nested too deep");
+        return;
+    }
+    to = xml->skipped ? NODE_SKIP : step_from(xml, from, (const char *)name);
+    if (to == NODE_SKIP && xml->depth == 0) {
+        ec2_xml_fail_with(xml, ERR_PARSE,
+                          "not an EC2 answer: another root element");
+        return;
+    }
+    if (to == NODE_SKIP) {
+        xml->skipped++;
+        return;
+    }
+    xml->path[xml->depth++] = to;
+    ec2_xml_enter(xml, to);
+}
+
+static void on_end(void *ctx, const xmlChar *name, const xmlChar *prefix,
+                   const xmlChar *uri)
+{
+    struct ec2_xml *xml = ctx;
+    enum node node;
+
+    (void)name;
+    (void)prefix;
+    (void)uri;
+    xml->event = true;
+    if (xml->failed)
+        return;
+    if (xml->skipped) {
+        xml->skipped--;
+        return;
+    }
+    node = xml->path[--xml->depth];
+    ec2_xml_leave(xml, node);
+    if (xml->depth == 0) {
+        xml->whole = true;
+        xml->kind =
+            node == NODE_RESULT ? EC2_DOCUMENT_RESULT : EC2_DOCUMENT_ERROR;
+    }
+}
+
+static void on_text(void *ctx, const xmlChar *text, int len)
+{
+    struct ec2_xml *xml = ctx;
+    enum err_code rc;
+
+    xml->event = true;
+    if (xml->failed || xml->skipped || xml->depth == 0 ||
+        !ec2_xml_wants_text(xml->path[xml->depth - 1]))
+        return;
+    buf_add(&xml->text, text, (size_t)len);
+    rc = buf_check(&xml->text, "ec2_xml: text", &xml->err);
+    ec2_xml_fail(xml, rc);
+}
+
+/* EC2 sends no DOCTYPE; with it go entities, and all that they can do. */
+static void on_doctype(void *ctx, const xmlChar *name, const xmlChar *public_id,
+                       const xmlChar *system_id)
+{
+    (void)name;
+    (void)public_id;
+    (void)system_id;
+    ec2_xml_fail_with(ctx, ERR_PARSE, "DOCTYPE refused");
+}
+
+#if LIBXML_VERSION >= 21200
+typedef const xmlError *parser_error;
+#else
+typedef xmlError *parser_error;
+#endif
+
+static void on_error(void *ctx, parser_error error)
+{
+    struct ec2_xml *xml = ctx;
+    struct span rest = span_of(error->message);
+    struct span text;
+
+    /* Warnings and namespace trouble do not change what the bytes say. */
+    if (error->level != XML_ERR_FATAL)
+        return;
+    if (error->code == XML_ERR_NO_MEMORY) {
+        ec2_xml_fail_with(xml, ERR_NOMEM, "out of memory");
+        return;
+    }
+    /* Some have a second line, with the bytes at fault. */
+    (void)span_split(&rest, '\n', &text);
+    ec2_xml_fail(xml, err_set(&xml->err, ERR_PARSE, "ec2_xml: %.*s (line %d)",
+                              SPAN_ARG(text), error->line));
+}
+
+/*
+ * libxml2 tells of what is no parser's error (its buffers' memory) on standard
+ * error by itself, but every line there is the log's (seen with 2.9.14).
+ */
+static void say_nothing(void *ctx, const char *fmt, ...)
+{
+    (void)ctx;
+    (void)fmt;
+}
+
+static const xmlSAXHandler HANDLER = {
+    .internalSubset = on_doctype,
+    .characters = on_text,
+    .ignorableWhitespace = on_text,
+    .cdataBlock = on_text,
+    .initialized = XML_SAX2_MAGIC,
+    .startElementNs = on_start,
+    .endElementNs = on_end,
+    .serror = on_error,
+};
+
+enum err_code ec2_xml_new(const struct ec2_records *records, void *arg,
+                          struct ec2_xml **out, struct err *err)
+{
+    struct ec2_xml *xml = calloc(1, sizeof(*xml));
+
+    if (!xml)
+        return err_nomem(err, "ec2_xml");
+    xmlSetGenericErrorFunc(NULL, say_nothing);
+    xml->records = *records;
+    xml->arg = arg;
+    xml->text = buf_of(EC2_XML_TEXT_MAX);
+    xml->next_token = buf_of(EC2_XML_TEXT_MAX);
+    xml->request_id = buf_of(EC2_XML_TEXT_MAX);
+    xml->error_code = buf_of(EC2_XML_TEXT_MAX);
+    xml->error_message = buf_of(EC2_XML_TEXT_MAX);
+    xml->strings = (struct arena)ARENA_INIT(EC2_XML_RECORD_MAX);
+    *out = xml;
+    return ERR_OK;
+}
+
+void ec2_xml_free(struct ec2_xml *xml)
+{
+    if (!xml)
+        return;
+    xmlFreeParserCtxt(xml->parser);
+    ec2_xml_release_record(xml);
+    buf_release(&xml->error_message);
+    buf_release(&xml->error_code);
+    buf_release(&xml->request_id);
+    buf_release(&xml->next_token);
+    buf_release(&xml->text);
+    free(xml);
+}
+
+static void forget_document(struct ec2_xml *xml)
+{
+    xmlFreeParserCtxt(xml->parser);
+    xml->parser = NULL;
+    xml->depth = 0;
+    xml->skipped = 0;
+    xml->whole = false;
+    xml->silent = 0;
+    xml->nrecords = 0;
+    xml->failed = ERR_OK;
+    xml->err = (struct err){0};
+    buf_reset(&xml->text);
+    buf_reset(&xml->next_token);
+    buf_reset(&xml->request_id);
+    buf_reset(&xml->error_code);
+    buf_reset(&xml->error_message);
+}
+
+enum err_code ec2_xml_begin(struct ec2_xml *xml, enum ec2_action action,
+                            struct err *err)
+{
+    xmlSAXHandler handler = HANDLER;
+
+    forget_document(xml);
+    xml->root = ec2_action_name(action);
+    xml->parser = xmlCreatePushParserCtxt(&handler, xml, NULL, 0, NULL);
+    if (!xml->parser) {
+        xml->failed = ERR_NOMEM;
+        return err_nomem(err, "ec2_xml");
+    }
+    /* EC2 writes UTF-8: a name from outside must load no converter. */
+    (void)xmlCtxtUseOptions(xml->parser,
+                            XML_PARSE_NONET | XML_PARSE_IGNORE_ENC);
+    return ERR_OK;
+}
+
+static enum err_code verdict(const struct ec2_xml *xml, struct err *err)
+{
+    if (!xml->failed)
+        return ERR_OK;
+    return err_set(err, xml->failed, "%s", err_text(&xml->err));
+}
+
+static void feed_part(struct ec2_xml *xml, const char *data, size_t len,
+                      int last)
+{
+    int rc;
+
+    xml->event = false;
+    rc = xmlParseChunk(xml->parser, data, (int)len, last);
+    if (rc == XML_ERR_NO_MEMORY)
+        ec2_xml_fail_with(xml, ERR_NOMEM, "out of memory");
+    xml->silent = xml->event ? 0 : xml->silent + len;
+    if (xml->silent > EC2_XML_SILENT_MAX)
+        ec2_xml_fail_with(xml, ERR_LIMIT, "an element without end");
+}
+
+enum err_code ec2_xml_feed(struct ec2_xml *xml, const char *data, size_t len,
+                           struct err *err)
+{
+    while (len && !xml->failed) {
+        size_t part = len < FEED_MAX ? len : FEED_MAX;
+
+        feed_part(xml, data, part, 0);
+        data += part;
+        len -= part;
+    }
+    return verdict(xml, err);
+}
+
+enum err_code ec2_xml_end(struct ec2_xml *xml, struct ec2_page *out,
+                          struct err *err)
+{
+    if (!xml->failed)
+        feed_part(xml, NULL, 0, 1);
+    if (!xml->failed && !xml->whole)
+        ec2_xml_fail_with(xml, ERR_PARSE, "the answer breaks off");
+    if (xml->failed)
+        return verdict(xml, err);
+    *out = (struct ec2_page){
+        .kind = xml->kind,
+        .next_token = buf_span(&xml->next_token),
+        .request_id = buf_span(&xml->request_id),
+        .error_code = buf_span(&xml->error_code),
+        .error_message = buf_span(&xml->error_message),
+    };
+    return ERR_OK;
+}

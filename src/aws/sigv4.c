@@ -1,0 +1,183 @@
+#include "aws/sigv4.h"
+
+#include <string.h>
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include "base/wipe.h"
+
+/* Of a timestamp, the bytes that are the date. */
+#define DATE_LEN 8
+
+static enum err_code check_timestamp(const char *timestamp, struct err *err)
+{
+    static const char FORM[] = "ddddddddTddddddZ"; /* d: a digit */
+    bool good = strlen(timestamp) == sizeof(FORM) - 1;
+
+    for (size_t i = 0; good && FORM[i]; i++)
+        good = FORM[i] == 'd' ? timestamp[i] >= '0' && timestamp[i] <= '9'
+                              : timestamp[i] == FORM[i];
+    if (!good)
+        return err_set(err, ERR_ARG, "sigv4: timestamp not YYYYMMDDThhmmssZ");
+    return ERR_OK;
+}
+
+static void hex_encode(const unsigned char digest[SIGV4_KEY_LEN],
+                       char out[SIGV4_HEX_LEN + 1])
+{
+    static const char HEX[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < SIGV4_KEY_LEN; i++) {
+        out[2 * i] = HEX[digest[i] >> 4];
+        out[2 * i + 1] = HEX[digest[i] & 15];
+    }
+    out[SIGV4_HEX_LEN] = '\0';
+}
+
+enum err_code sigv4_sha256_hex(struct span data, char out[SIGV4_HEX_LEN + 1],
+                               struct err *err)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE] = {0};
+
+    out[0] = '\0';
+    if (!EVP_Digest(data.len ? data.p : "", data.len, digest, NULL,
+                    EVP_sha256(), NULL))
+        return err_set(err, ERR_CRYPTO, "sigv4: SHA-256 failed");
+    hex_encode(digest, out);
+    return ERR_OK;
+}
+
+/* out may be the same memory as key. */
+static enum err_code hmac(struct span key, struct span data,
+                          unsigned char out[SIGV4_KEY_LEN], struct err *err)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    const unsigned char *bytes = (const unsigned char *)data.p;
+    enum err_code rc = ERR_OK;
+
+    if (HMAC(EVP_sha256(), key.p, (int)key.len, bytes, data.len, digest, NULL))
+        memcpy(out, digest, SIGV4_KEY_LEN);
+    else
+        rc = err_set(err, ERR_CRYPTO, "sigv4: HMAC-SHA-256 failed");
+    wipe(digest, sizeof(digest));
+    return rc;
+}
+
+enum err_code sigv4_derive_key(const struct sigv4_scope *scope,
+                               const char *secret, struct sigv4_key *out,
+                               struct err *err)
+{
+    const struct span step[] = {
+        {scope->timestamp, DATE_LEN},
+        span_of(scope->region),
+        span_of(scope->service),
+        SPAN_LIT("aws4_request"),
+    };
+    struct buf seed = BUF_INIT(SIGV4_MAX_TEXT);
+    struct span key;
+    enum err_code rc;
+
+    wipe(out, sizeof(*out));
+    rc = check_timestamp(scope->timestamp, err);
+    if (rc)
+        return rc;
+    /* One append is one allocation, so no stale copy of the secret is left. */
+    buf_addf(&seed, "AWS4%s", secret);
+    rc = buf_check(&seed, "sigv4: secret", err);
+    key = buf_span(&seed);
+    for (size_t i = 0; !rc && i < sizeof(step) / sizeof(step[0]); i++) {
+        rc = hmac(key, step[i], out->bytes, err);
+        key = (struct span){(const char *)out->bytes, sizeof(out->bytes)};
+    }
+    if (rc)
+        wipe(out, sizeof(*out));
+    buf_wipe(&seed);
+    return rc;
+}
+
+static void add_scope(struct buf *out, const struct sigv4_scope *scope)
+{
+    buf_addf(out, "%.*s/%s/%s/aws4_request", DATE_LEN, scope->timestamp,
+             scope->region, scope->service);
+}
+
+enum err_code sigv4_string_to_sign(const struct sigv4_scope *scope,
+                                   const struct buf *canonical, struct buf *out,
+                                   struct err *err)
+{
+    char hash[SIGV4_HEX_LEN + 1];
+    enum err_code rc;
+
+    rc = check_timestamp(scope->timestamp, err);
+    if (rc)
+        return rc;
+    rc = sigv4_sha256_hex(buf_span(canonical), hash, err);
+    if (rc)
+        return rc;
+    buf_addf(out, "AWS4-HMAC-SHA256\n%s\n", scope->timestamp);
+    add_scope(out, scope);
+    buf_addf(out, "\n%s", hash);
+    return buf_check(out, "sigv4: string to sign", err);
+}
+
+static enum err_code compute_signature(const struct sigv4_request *req,
+                                       const struct sigv4_scope *scope,
+                                       const struct sigv4_key *key,
+                                       char out[SIGV4_HEX_LEN + 1],
+                                       struct err *err)
+{
+    const struct span secret = {(const char *)key->bytes, sizeof(key->bytes)};
+    struct buf canonical = BUF_INIT(SIGV4_MAX_TEXT);
+    struct buf to_sign = BUF_INIT(SIGV4_MAX_TEXT);
+    unsigned char digest[SIGV4_KEY_LEN] = {0};
+    enum err_code rc;
+
+    rc = sigv4_canonical_request(req, &canonical, err);
+    if (rc)
+        goto out;
+    rc = sigv4_string_to_sign(scope, &canonical, &to_sign, err);
+    if (rc)
+        goto out;
+    rc = hmac(secret, buf_span(&to_sign), digest, err);
+    if (rc)
+        goto out;
+    hex_encode(digest, out);
+
+out:
+    /* The canonical request holds the session token. */
+    buf_wipe(&to_sign);
+    buf_wipe(&canonical);
+    return rc;
+}
+
+enum err_code sigv4_sign(const struct sigv4_request *req,
+                         const struct sigv4_scope *scope, const char *key_id,
+                         const struct sigv4_key *key, struct buf *out,
+                         struct err *err)
+{
+    struct buf value = BUF_INIT(SIGV4_MAX_TEXT);
+    char signature[SIGV4_HEX_LEN + 1];
+    enum err_code rc;
+
+    rc = compute_signature(req, scope, key, signature, err);
+    if (rc)
+        goto out;
+    buf_addf(&value, "AWS4-HMAC-SHA256 Credential=%s/", key_id);
+    add_scope(&value, scope);
+    buf_add_str(&value, ", SignedHeaders=");
+    rc = sigv4_signed_headers(req, &value, err);
+    if (rc)
+        goto out;
+    buf_addf(&value, ", Signature=%s", signature);
+    rc = buf_check(&value, "sigv4: authorization", err);
+    if (rc)
+        goto out;
+    /* One append, so that *out gets the whole value or none of it. */
+    buf_add(out, value.data, value.len);
+    rc = buf_check(out, "sigv4: authorization", err);
+
+out:
+    buf_release(&value);
+    return rc;
+}
