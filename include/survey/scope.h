@@ -1,0 +1,63 @@
+/*
+ * scope.h - the regions a question is about: what was asked for, held
+ * against what there is.
+ *
+ * Names come from outside. Only those that resolve to SCOPE_REGION are ever
+ * contacted; the others become error elements of the answer.
+ */
+#ifndef SURVEY_SCOPE_H
+#define SURVEY_SCOPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/span.h"
+#include "survey/atlas.h"
+
+/* Most different names in one list. */
+#define SCOPE_NAMES_MAX 256
+/* A name is kept, for the answer, up to this many bytes. */
+#define SCOPE_NAME_MAX 63
+
+enum scope_kind {
+    SCOPE_REGION,     /* to be asked */
+    SCOPE_ILL_FORMED, /* no region's name */
+    SCOPE_UNKNOWN,    /* well-formed, not among the known regions */
+};
+
+struct scope_entry {
+    char name[SCOPE_NAME_MAX + 1];
+    enum scope_kind kind;
+};
+
+/* Initialise with SCOPE_INIT. */
+struct scope {
+    struct scope_entry *entries; /* in the order asked for, each name once */
+    size_t n;
+    bool all; /* every enabled region */
+};
+
+#define SCOPE_INIT                                                             \
+    {                                                                          \
+        NULL, 0, false                                                         \
+    }
+
+/*
+ * Reads a comma list: blanks, empty entries and repetitions are dropped,
+ * letters made lower case; "all" anywhere, or no entry at all, is every
+ * region. ERR_LIMIT past SCOPE_NAMES_MAX, ERR_NOMEM.
+ */
+NODISCARD enum err_code scope_parse(struct span list, struct scope *out,
+                                    struct err *err);
+
+/* Fills in the names for "all", and each entry's kind. ERR_NOMEM. */
+NODISCARD enum err_code
+scope_resolve(struct scope *scope, const struct atlas *atlas, struct err *err);
+
+/* Entries of one kind. */
+size_t scope_count(const struct scope *scope, enum scope_kind kind);
+
+void scope_release(struct scope *scope);
+
+#endif

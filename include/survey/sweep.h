@@ -1,0 +1,71 @@
+/*
+ * sweep.h - all regions at once: records from EC2 to the folds, until every
+ * region has ended or the caller's time is over.
+ *
+ * Knows nothing of what is asked: it takes several folds and runs the union
+ * of their listings once. A region that fails does not touch the others.
+ */
+#ifndef SURVEY_SWEEP_H
+#define SURVEY_SWEEP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "aws/client.h"
+#include "aws/ec2.h"
+#include "aws/failure.h"
+#include "base/err.h"
+#include "survey/fold.h"
+
+/* Most folds of one sweep. */
+#define SWEEP_FOLDS_MAX 8
+
+/* Everything is borrowed for the life of the sweep. */
+struct sweep_options {
+    struct aws_client *client;
+    const struct fold *const *folds;
+    size_t nfolds;
+    struct fold_limits limits;
+    int64_t deadline_ms; /* mono: when to stop, whatever is missing */
+    /* Called after a region has ended; NULL: not wanted. */
+    void (*on_progress)(void *arg, size_t ended, size_t asked,
+                        const struct ec2_stats *stats);
+    void *arg;
+};
+
+/* One region's end. */
+struct sweep_region {
+    const char *name;
+    bool ended;
+    struct failure failure; /* FAILURE_NONE: complete */
+    void *states[SWEEP_FOLDS_MAX];
+};
+
+struct sweep;
+
+/* A sweep of n well-formed, different names (copied). ERR_NOMEM. */
+NODISCARD enum err_code sweep_new(const struct sweep_options *options,
+                                  const char *const *names, size_t n,
+                                  struct sweep **out, struct err *err);
+void sweep_free(struct sweep *sweep);
+
+/*
+ * Starts all regions and runs the poll until all have ended or the deadline
+ * has come; those that have not ended then fail with FAILURE_DEADLINE. Each
+ * failure is logged. For the main line only, once. ERR_NET, ERR_NOMEM: the
+ * poll itself failed; the regions that ended before are still good.
+ */
+NODISCARD enum err_code sweep_run(struct sweep *sweep, struct err *err);
+
+/* Region i in the order of the names; n in all. */
+size_t sweep_nregions(const struct sweep *sweep);
+const struct sweep_region *sweep_get_region(const struct sweep *sweep,
+                                            size_t i);
+size_t sweep_nfailed(const struct sweep *sweep);
+uint64_t sweep_ninstances(const struct sweep *sweep); /* records taken */
+
+/* Counters; the caller may let other listings add to them. */
+struct ec2_stats *sweep_stats(struct sweep *sweep);
+
+#endif

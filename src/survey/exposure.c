@@ -1,0 +1,442 @@
+/*
+ * exposure.c - instances in a security group that lets the whole internet in.
+ *
+ * Instances and groups are listed at the same time. Instances that come
+ * before all groups are known wait as compact candidates. When these take
+ * more than pending_max bytes they are dropped, and once the groups are known
+ * the instances are listed again, only those in an open group. The filter is
+ * not used from the start because that would cost a second round trip in
+ * every region.
+ */
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include <jansson.h>
+
+#include "survey/findings.h"
+#include "survey/fold.h"
+#include "survey/ports.h"
+
+/* Most bytes of open groups and their permissions in one region. */
+#define GROUPS_MAX ((size_t)16 * 1024 * 1024)
+
+/* The groups of any network interface, not of the first alone (EC2 API
+ * reference, DescribeInstances, "Filters"). */
+#define FILTER "network-interface.group-id"
+
+/* One rule with one range that is the whole internet. */
+struct opening {
+    struct ec2_permission rule; /* its protocol is in the arena */
+    struct span cidr;
+};
+
+struct open_group {
+    struct span id;
+    struct span name;
+    const struct opening *openings; /* sorted, each once */
+    size_t nopenings;
+};
+
+struct exposure_state {
+    size_t pending_max;
+    struct findings findings;
+    struct findings_mark listing_begin;
+    struct findings_mark committed;
+    bool dropped; /* the candidates took too much room */
+
+    struct arena arena; /* what groups points at */
+    struct open_group *groups;
+    size_t ngroups;
+    size_t cap;
+    struct arena_mark arena_committed;
+    size_t ngroups_committed;
+    bool groups_known;
+
+    const char **filter_values; /* ids of groups, for the follow-up */
+};
+
+static enum err_code exposure_begin(const struct fold_limits *limits,
+                                    void **state, struct err *err)
+{
+    struct exposure_state *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return err_nomem(err, "exposure");
+    s->pending_max = limits->pending_max;
+    s->findings = (struct findings)FINDINGS_INIT(limits->rows_max);
+    s->arena = (struct arena)ARENA_INIT(GROUPS_MAX);
+    *state = s;
+    return ERR_OK;
+}
+
+static void exposure_free(void *state)
+{
+    struct exposure_state *s = state;
+
+    if (!s)
+        return;
+    free(s->filter_values);
+    free(s->groups);
+    arena_release(&s->arena);
+    findings_release(&s->findings);
+    free(s);
+}
+
+static bool is_whole_internet(struct span cidr)
+{
+    return span_eq_str(cidr, "0.0.0.0/0") || span_eq_str(cidr, "::/0");
+}
+
+static int compare_numbers(int32_t a, int32_t b)
+{
+    return (a > b) - (a < b);
+}
+
+static int compare_openings(const void *a, const void *b)
+{
+    const struct opening *x = a;
+    const struct opening *y = b;
+    int order = span_cmp(x->rule.protocol, y->rule.protocol);
+
+    if (!order)
+        order = compare_numbers(x->rule.from_port, y->rule.from_port);
+    if (!order)
+        order = compare_numbers(x->rule.to_port, y->rule.to_port);
+    return order ? order : span_cmp(x->cidr, y->cidr);
+}
+
+static size_t count_openings(const struct ec2_group *group)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < group->npermissions; i++) {
+        const struct ec2_permission *p = &group->permissions[i];
+
+        for (size_t k = 0; k < p->ncidrs; k++)
+            n += is_whole_internet(group->cidrs[p->first_cidr + k]);
+    }
+    return n;
+}
+
+/* Copies the openings of one rule to the end of out[n]; false: no room. */
+static bool copy_openings(struct exposure_state *s,
+                          const struct ec2_group *group,
+                          const struct ec2_permission *p, struct opening *out,
+                          size_t *n)
+{
+    for (size_t k = 0; k < p->ncidrs; k++) {
+        struct span cidr = group->cidrs[p->first_cidr + k];
+        struct opening *o = &out[*n];
+
+        if (!is_whole_internet(cidr))
+            continue;
+        o->rule = *p;
+        o->rule.protocol = arena_copy(&s->arena, p->protocol);
+        o->cidr = arena_copy(&s->arena, cidr);
+        if (!o->rule.protocol.p || !o->cidr.p)
+            return false;
+        (*n)++;
+    }
+    return true;
+}
+
+/* The group's openings, sorted and each once; NULL: no room. */
+static struct opening *new_openings(struct exposure_state *s,
+                                    const struct ec2_group *group, size_t max,
+                                    size_t *n)
+{
+    struct opening *all = arena_alloc(&s->arena, max * sizeof(*all));
+    size_t ncopied = 0;
+
+    if (!all)
+        return NULL;
+    for (size_t i = 0; i < group->npermissions; i++)
+        if (!copy_openings(s, group, &group->permissions[i], all, &ncopied))
+            return NULL;
+    qsort(all, ncopied, sizeof(*all), compare_openings);
+    *n = 0;
+    for (size_t i = 0; i < ncopied; i++)
+        if (*n == 0 || compare_openings(&all[*n - 1], &all[i]) != 0)
+            all[(*n)++] = all[i];
+    return all;
+}
+
+static enum err_code no_room(const struct exposure_state *s, struct err *err)
+{
+    if (arena_total(&s->arena) > GROUPS_MAX / 2)
+        return err_set(err, ERR_LIMIT,
+                       "exposure: open groups take more than %zu bytes",
+                       GROUPS_MAX);
+    return err_nomem(err, "exposure");
+}
+
+static enum err_code grow_groups(struct exposure_state *s, struct err *err)
+{
+    size_t cap = s->cap ? s->cap * 2 : 16;
+    struct open_group *groups;
+
+    if (s->ngroups < s->cap)
+        return ERR_OK;
+    groups = realloc(s->groups, cap * sizeof(*groups));
+    if (!groups)
+        return err_nomem(err, "exposure");
+    s->groups = groups;
+    s->cap = cap;
+    return ERR_OK;
+}
+
+static enum err_code exposure_group(void *state, const struct ec2_group *group,
+                                    struct err *err)
+{
+    struct exposure_state *s = state;
+    struct open_group open = {0};
+    size_t max = count_openings(group);
+    enum err_code rc;
+
+    if (max == 0)
+        return ERR_OK;
+    rc = grow_groups(s, err);
+    if (rc)
+        return rc;
+    open.id = arena_copy(&s->arena, group->id);
+    open.name = arena_copy(&s->arena, group->name);
+    open.openings = new_openings(s, group, max, &open.nopenings);
+    if (!open.id.p || !open.name.p || !open.openings)
+        return no_room(s, err);
+    s->groups[s->ngroups++] = open;
+    return ERR_OK;
+}
+
+static int compare_groups(const void *a, const void *b)
+{
+    return span_cmp(((const struct open_group *)a)->id,
+                    ((const struct open_group *)b)->id);
+}
+
+/* All groups are known: by id, one of those that pages gave twice. */
+static void finish_groups(struct exposure_state *s)
+{
+    size_t n = 0;
+
+    if (s->ngroups)
+        qsort(s->groups, s->ngroups, sizeof(*s->groups), compare_groups);
+    for (size_t i = 0; i < s->ngroups; i++)
+        if (n == 0 || compare_groups(&s->groups[n - 1], &s->groups[i]) != 0)
+            s->groups[n++] = s->groups[i];
+    s->ngroups = n;
+    s->groups_known = true;
+}
+
+static const struct open_group *find_group(const struct exposure_state *s,
+                                           struct span id)
+{
+    const struct open_group key = {.id = id};
+
+    if (s->ngroups == 0)
+        return NULL;
+    return bsearch(&key, s->groups, s->ngroups, sizeof(key), compare_groups);
+}
+
+static bool any_open(const struct exposure_state *s, const struct span *ids,
+                     size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (find_group(s, ids[i]))
+            return true;
+    return false;
+}
+
+static void drop_candidates(struct exposure_state *s)
+{
+    s->dropped = true;
+    s->committed = (struct findings_mark){0};
+    findings_rollback(&s->findings, s->committed);
+}
+
+static enum err_code exposure_instance(void *state,
+                                       const struct ec2_instance *instance,
+                                       struct err *err)
+{
+    struct exposure_state *s = state;
+    enum err_code rc;
+
+    if (s->dropped)
+        return ERR_OK;
+    if (s->groups_known &&
+        !any_open(s, instance->group_ids, instance->ngroup_ids))
+        return ERR_OK;
+    rc = findings_add(&s->findings, instance, true, err);
+    if (!rc && !s->groups_known &&
+        findings_bytes(&s->findings) > s->pending_max)
+        drop_candidates(s);
+    return rc;
+}
+
+static void groups_event(struct exposure_state *s, enum fold_event event)
+{
+    switch (event) {
+    case FOLD_LISTING_BEGIN:
+        break;
+    case FOLD_PAGE_COMMIT:
+        s->arena_committed = arena_mark(&s->arena);
+        s->ngroups_committed = s->ngroups;
+        break;
+    case FOLD_LISTING_RESTART:
+        s->arena_committed = (struct arena_mark){0};
+        s->ngroups_committed = 0;
+        arena_rollback(&s->arena, s->arena_committed);
+        s->ngroups = s->ngroups_committed;
+        break;
+    case FOLD_PAGE_ROLLBACK:
+        arena_rollback(&s->arena, s->arena_committed);
+        s->ngroups = s->ngroups_committed;
+        break;
+    case FOLD_LISTING_END:
+        finish_groups(s);
+        break;
+    }
+}
+
+static void instances_event(struct exposure_state *s, enum fold_event event)
+{
+    switch (event) {
+    case FOLD_LISTING_BEGIN:
+        s->dropped = false;
+        s->listing_begin = findings_mark(&s->findings);
+        s->committed = s->listing_begin;
+        break;
+    case FOLD_PAGE_COMMIT:
+        s->committed = findings_mark(&s->findings);
+        break;
+    case FOLD_LISTING_RESTART:
+        s->dropped = false;
+        s->committed = s->listing_begin;
+        findings_rollback(&s->findings, s->committed);
+        break;
+    case FOLD_PAGE_ROLLBACK:
+        findings_rollback(&s->findings, s->committed);
+        break;
+    case FOLD_LISTING_END:
+        break;
+    }
+}
+
+static void exposure_event(void *state, enum fold_listing listing,
+                           enum fold_event event)
+{
+    if (listing == FOLD_GROUPS)
+        groups_event(state, event);
+    else
+        instances_event(state, event);
+}
+
+/* Pages of instances are of no use once they were dropped, or when it is
+ * known that no group is open. */
+static bool exposure_wants_more(const void *state, enum fold_listing listing)
+{
+    const struct exposure_state *s = state;
+
+    return listing == FOLD_GROUPS ||
+           (!s->dropped && !(s->groups_known && s->ngroups == 0));
+}
+
+/* Keeps the candidates that are in an open group. */
+static void keep_exposed(struct exposure_state *s)
+{
+    struct findings *f = &s->findings;
+    size_t n = 0;
+
+    for (size_t i = 0; i < f->nrows; i++)
+        if (any_open(s, f->rows[i].group_ids, f->rows[i].ngroup_ids))
+            f->rows[n++] = f->rows[i];
+    f->nrows = n;
+    findings_sort_unique(f);
+}
+
+static enum err_code exposure_end(void *state, struct fold_follow_up *out,
+                                  struct err *err)
+{
+    struct exposure_state *s = state;
+
+    if (!s->dropped || s->ngroups == 0) {
+        keep_exposed(s);
+        return ERR_OK;
+    }
+    free(s->filter_values);
+    s->filter_values = calloc(s->ngroups, sizeof(*s->filter_values));
+    if (!s->filter_values)
+        return err_nomem(err, "exposure");
+    for (size_t i = 0; i < s->ngroups; i++)
+        s->filter_values[i] = s->groups[i].id.p;
+    *out = (struct fold_follow_up){FILTER, s->filter_values, s->ngroups};
+    return ERR_OK;
+}
+
+static size_t exposure_nrows(const void *state)
+{
+    const struct exposure_state *s = state;
+
+    return s->findings.nrows;
+}
+
+static json_t *opening_json(const struct open_group *group,
+                            const struct opening *o)
+{
+    char ports[PORTS_TEXT_MAX + 1];
+    const struct ec2_permission *rule = &o->rule;
+
+    ports_describe(rule, ports);
+    return json_pack("{s:s%, s:i, s:i, s:s%, s:s%, s:s%, s:s}", "ipProtocol",
+                     rule->protocol.p, rule->protocol.len, "fromPort",
+                     rule->from_port, "toPort", rule->to_port, "allowFrom",
+                     group->name.p, group->name.len, "groupId", group->id.p,
+                     group->id.len, "cidr", o->cidr.p, o->cidr.len, "ports",
+                     ports);
+}
+
+/* Adds a group's openings to the array; false when out of memory. */
+static bool add_openings(json_t *permissions, const struct open_group *group)
+{
+    for (size_t i = 0; i < group->nopenings; i++)
+        if (json_array_append_new(permissions,
+                                  opening_json(group, &group->openings[i])))
+            return false;
+    return true;
+}
+
+static enum err_code exposure_row(const void *state, const char *region,
+                                  size_t i, json_t **out, struct err *err)
+{
+    const struct exposure_state *s = state;
+    const struct finding *row = &s->findings.rows[i];
+    json_t *permissions = json_array();
+    json_t *object = findings_row_json(row, region);
+    bool ok = permissions && object;
+
+    /* Both lists are sorted by group, so the result is too. */
+    for (size_t k = 0; ok && k < row->ngroup_ids; k++) {
+        const struct open_group *group = find_group(s, row->group_ids[k]);
+
+        ok = !group || add_openings(permissions, group);
+    }
+    if (ok && json_object_set(object, "permissions", permissions) == 0)
+        *out = json_incref(object);
+    else
+        ok = false;
+    json_decref(object);
+    json_decref(permissions);
+    return ok ? ERR_OK : err_nomem(err, "exposure");
+}
+
+const struct fold FOLD_EXPOSURE = {
+    .needs = FOLD_NEEDS(FOLD_INSTANCES) | FOLD_NEEDS(FOLD_GROUPS),
+    .region_begin = exposure_begin,
+    .region_free = exposure_free,
+    .instance = exposure_instance,
+    .group = exposure_group,
+    .event = exposure_event,
+    .wants_more = exposure_wants_more,
+    .region_end = exposure_end,
+    .nrows = exposure_nrows,
+    .row = exposure_row,
+};

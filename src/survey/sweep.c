@@ -1,0 +1,462 @@
+#include "survey/sweep.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+struct task;
+
+/* One listing of a region; the argument of its callbacks. */
+struct stream {
+    struct task *task;
+    enum fold_listing listing;
+    struct ec2_listing *ec2; /* NULL: not running */
+    uint64_t nrecords;       /* since the last commit */
+};
+
+/* One region's work. */
+struct task {
+    struct sweep *sweep;
+    char name[REGION_NAME_MAX + 1];
+    struct sweep_region result;
+    struct stream streams[FOLD_NLISTINGS];
+    size_t nrunning;
+
+    size_t ending; /* the fold whose region_end comes next */
+    struct fold_follow_up follow_up;
+    size_t follow_up_pos; /* values asked so far */
+    struct ec2_filter filter;
+};
+
+struct sweep {
+    struct sweep_options options;
+    struct task *tasks;
+    size_t n;
+    size_t nended;
+    bool done;
+    int64_t started_ms;
+    uint64_t ninstances;
+    struct ec2_stats stats;
+};
+
+static void advance(struct task *task);
+
+static int64_t mono_ms(const struct sweep *sweep)
+{
+    return clock_mono_ms(aws_client_options(sweep->options.client)->clock);
+}
+
+/* Whether fold i takes part in a listing of this task. */
+static bool takes_part(const struct task *task, size_t i,
+                       enum fold_listing listing)
+{
+    if (listing == FOLD_FOLLOW_UP)
+        return i == task->ending;
+    return task->sweep->options.folds[i]->needs & FOLD_NEEDS(listing);
+}
+
+static void tell_folds(const struct stream *stream, enum fold_event event)
+{
+    const struct task *task = stream->task;
+    const struct sweep_options *options = &task->sweep->options;
+
+    for (size_t i = 0; i < options->nfolds; i++)
+        if (takes_part(task, i, stream->listing))
+            options->folds[i]->event(task->result.states[i], stream->listing,
+                                     event);
+}
+
+static enum err_code on_instance(void *arg, const struct ec2_instance *instance,
+                                 struct err *err)
+{
+    struct stream *stream = arg;
+    struct task *task = stream->task;
+    const struct sweep_options *options = &task->sweep->options;
+
+    stream->nrecords++;
+    for (size_t i = 0; i < options->nfolds; i++) {
+        enum err_code rc;
+
+        if (!takes_part(task, i, stream->listing))
+            continue;
+        rc = options->folds[i]->instance(task->result.states[i], instance, err);
+        if (rc)
+            return rc;
+    }
+    return ERR_OK;
+}
+
+static enum err_code on_group(void *arg, const struct ec2_group *group,
+                              struct err *err)
+{
+    struct stream *stream = arg;
+    struct task *task = stream->task;
+    const struct sweep_options *options = &task->sweep->options;
+
+    for (size_t i = 0; i < options->nfolds; i++) {
+        enum err_code rc;
+
+        if (!takes_part(task, i, stream->listing))
+            continue;
+        rc = options->folds[i]->group(task->result.states[i], group, err);
+        if (rc)
+            return rc;
+    }
+    return ERR_OK;
+}
+
+/* Commits the page; further ones are wanted while one fold wants them. */
+static bool on_page_commit(void *arg)
+{
+    struct stream *stream = arg;
+    const struct task *task = stream->task;
+    const struct sweep_options *options = &task->sweep->options;
+
+    task->sweep->ninstances += stream->nrecords;
+    stream->nrecords = 0;
+    tell_folds(stream, FOLD_PAGE_COMMIT);
+    for (size_t i = 0; i < options->nfolds; i++) {
+        const struct fold *fold = options->folds[i];
+
+        if (takes_part(task, i, stream->listing) &&
+            (!fold->wants_more ||
+             fold->wants_more(task->result.states[i], stream->listing)))
+            return true;
+    }
+    return false;
+}
+
+static void on_page_rollback(void *arg)
+{
+    struct stream *stream = arg;
+
+    stream->nrecords = 0;
+    tell_folds(stream, FOLD_PAGE_ROLLBACK);
+}
+
+static void on_restart(void *arg)
+{
+    struct stream *stream = arg;
+
+    stream->nrecords = 0;
+    tell_folds(stream, FOLD_LISTING_RESTART);
+}
+
+static const struct ec2_sink SINK = {
+    .records = {.instance = on_instance, .group = on_group},
+    .page_commit = on_page_commit,
+    .page_rollback = on_page_rollback,
+    .restart_listing = on_restart,
+};
+
+static void cancel_streams(struct task *task)
+{
+    for (size_t i = 0; i < FOLD_NLISTINGS; i++) {
+        ec2_cancel(task->streams[i].ec2);
+        task->streams[i].ec2 = NULL;
+    }
+    task->nrunning = 0;
+}
+
+/* The region's end; its states stay for the report. */
+static void end_task(struct task *task)
+{
+    struct sweep *sweep = task->sweep;
+
+    task->result.ended = true;
+    sweep->nended++;
+    sweep->done = sweep->nended == sweep->n;
+    if (sweep->options.on_progress)
+        sweep->options.on_progress(sweep->options.arg, sweep->nended, sweep->n,
+                                   &sweep->stats);
+}
+
+static void fail_task(struct task *task, const struct failure *failure)
+{
+    if (task->result.ended)
+        return;
+    cancel_streams(task);
+    task->result.failure = *failure;
+    end_task(task);
+}
+
+/* A failure of our own making, before or beside a request. */
+static void fail_task_with(struct task *task, enum err_code rc,
+                           const struct err *err)
+{
+    struct failure failure = {
+        .kind = rc == ERR_NOMEM   ? FAILURE_NOMEM
+                : rc == ERR_LIMIT ? FAILURE_LIMIT
+                : rc == ERR_AUTH  ? FAILURE_AUTH
+                                  : FAILURE_INTERNAL,
+    };
+
+    failure_set_text(&failure, span_of(err_text(err)));
+    fail_task(task, &failure);
+}
+
+static void on_stream_done(void *arg, const struct failure *failure)
+{
+    struct stream *stream = arg;
+    struct task *task = stream->task;
+
+    stream->ec2 = NULL;
+    task->nrunning--;
+    if (failure) {
+        fail_task(task, failure);
+        return;
+    }
+    tell_folds(stream, FOLD_LISTING_END);
+    if (task->nrunning == 0)
+        advance(task);
+}
+
+static void start_stream(struct task *task, enum fold_listing listing,
+                         const struct ec2_filter *filter)
+{
+    struct sweep *sweep = task->sweep;
+    struct stream *stream = &task->streams[listing];
+    struct ec2_request request = {
+        .action = listing == FOLD_GROUPS ? EC2_DESCRIBE_SECURITY_GROUPS
+                                         : EC2_DESCRIBE_INSTANCES,
+        .filter = filter,
+        .sink = &SINK,
+        .stats = &sweep->stats,
+        .deadline_ms = sweep->options.deadline_ms,
+        .on_done = on_stream_done,
+        .arg = stream,
+    };
+    struct err err = {0};
+    enum err_code rc;
+
+    *stream = (struct stream){.task = task, .listing = listing};
+    tell_folds(stream, FOLD_LISTING_BEGIN);
+    rc = aws_client_region(sweep->options.client, span_of(task->name),
+                           &request.region, &err);
+    if (!rc)
+        rc = ec2_start(sweep->options.client, &request, &stream->ec2, &err);
+    if (rc)
+        fail_task_with(task, rc, &err);
+    else
+        task->nrunning++;
+}
+
+/* Starts the next call of the follow-up; false when all were made. */
+static bool start_follow_up(struct task *task)
+{
+    const struct fold_follow_up *f = &task->follow_up;
+    size_t left = f->filter ? f->nvalues - task->follow_up_pos : 0;
+
+    if (left == 0)
+        return false;
+    task->filter = (struct ec2_filter){
+        .name = f->filter,
+        .values = f->values + task->follow_up_pos,
+        .nvalues = left < EC2_FILTER_VALUES_MAX ? left : EC2_FILTER_VALUES_MAX,
+    };
+    task->follow_up_pos += task->filter.nvalues;
+    start_stream(task, FOLD_FOLLOW_UP, &task->filter);
+    return true;
+}
+
+/* No listing is running: what comes next for the region? */
+static void advance(struct task *task)
+{
+    const struct sweep_options *options = &task->sweep->options;
+    struct err err = {0};
+
+    while (task->ending < options->nfolds) {
+        enum err_code rc;
+
+        if (start_follow_up(task))
+            return;
+        task->follow_up = (struct fold_follow_up){0};
+        task->follow_up_pos = 0;
+        rc = options->folds[task->ending]->region_end(
+            task->result.states[task->ending], &task->follow_up, &err);
+        if (rc) {
+            fail_task_with(task, rc, &err);
+            return;
+        }
+        if (!task->follow_up.filter)
+            task->ending++;
+    }
+    end_task(task);
+}
+
+static void start_task(struct task *task)
+{
+    const struct sweep_options *options = &task->sweep->options;
+    struct err err = {0};
+    unsigned needs = 0;
+
+    for (size_t i = 0; i < options->nfolds; i++) {
+        enum err_code rc = options->folds[i]->region_begin(
+            &options->limits, &task->result.states[i], &err);
+
+        if (rc) {
+            fail_task_with(task, rc, &err);
+            return;
+        }
+        needs |= options->folds[i]->needs;
+    }
+    if (needs & FOLD_NEEDS(FOLD_INSTANCES))
+        start_stream(task, FOLD_INSTANCES, NULL);
+    if (needs & FOLD_NEEDS(FOLD_GROUPS) && !task->result.ended)
+        start_stream(task, FOLD_GROUPS, NULL);
+}
+
+enum err_code sweep_new(const struct sweep_options *options,
+                        const char *const *names, size_t n, struct sweep **out,
+                        struct err *err)
+{
+    struct sweep *sweep = calloc(1, sizeof(*sweep));
+
+    if (!sweep)
+        return err_nomem(err, "sweep");
+    sweep->options = *options;
+    sweep->n = n;
+    sweep->done = n == 0;
+    sweep->tasks = calloc(n ? n : 1, sizeof(*sweep->tasks));
+    if (!sweep->tasks) {
+        free(sweep);
+        return err_nomem(err, "sweep");
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct task *task = &sweep->tasks[i];
+        size_t len = strnlen(names[i], REGION_NAME_MAX);
+
+        task->sweep = sweep;
+        memcpy(task->name, names[i], len);
+        task->result.name = task->name;
+    }
+    *out = sweep;
+    return ERR_OK;
+}
+
+void sweep_free(struct sweep *sweep)
+{
+    if (!sweep)
+        return;
+    for (size_t i = 0; i < sweep->n; i++) {
+        cancel_streams(&sweep->tasks[i]);
+        for (size_t k = 0; k < sweep->options.nfolds; k++)
+            sweep->options.folds[k]->region_free(
+                sweep->tasks[i].result.states[k]);
+    }
+    free(sweep->tasks);
+    free(sweep);
+}
+
+/* What a region was waiting for when the time was over, for the log. */
+static void note_last_failure(const struct task *task, struct failure *out)
+{
+    for (size_t i = 0; i < FOLD_NLISTINGS; i++) {
+        const struct ec2_listing *ec2 = task->streams[i].ec2;
+        char sentence[FAILURE_SENTENCE_MAX + 1];
+
+        if (!ec2 || ec2_last_failure(ec2)->kind == FAILURE_NONE)
+            continue;
+        failure_sentence(ec2_last_failure(ec2), sentence);
+        failure_set_text(out, span_of(sentence));
+        return;
+    }
+}
+
+static void end_late_tasks(struct sweep *sweep)
+{
+    for (size_t i = 0; i < sweep->n; i++) {
+        struct failure failure = {
+            .kind = FAILURE_DEADLINE,
+            .waited_ms = (long)(mono_ms(sweep) - sweep->started_ms),
+        };
+
+        if (sweep->tasks[i].result.ended)
+            continue;
+        note_last_failure(&sweep->tasks[i], &failure);
+        fail_task(&sweep->tasks[i], &failure);
+    }
+}
+
+/*
+ * A region that is not enabled answers as if the credentials were wrong. When
+ * they were good elsewhere in the same account, the region is the reason.
+ */
+static void tell_not_enabled(struct sweep *sweep)
+{
+    bool good = false;
+
+    for (size_t i = 0; i < sweep->n; i++) {
+        enum failure_kind kind = sweep->tasks[i].result.failure.kind;
+
+        good = good || kind == FAILURE_NONE || kind == FAILURE_DENIED;
+    }
+    for (size_t i = 0; good && i < sweep->n; i++)
+        if (sweep->tasks[i].result.failure.kind == FAILURE_AUTH)
+            sweep->tasks[i].result.failure.kind = FAILURE_NOT_ENABLED;
+}
+
+static void log_failures(const struct sweep *sweep)
+{
+    for (size_t i = 0; i < sweep->n; i++) {
+        const struct sweep_region *r = &sweep->tasks[i].result;
+        char sentence[FAILURE_SENTENCE_MAX + 1];
+
+        if (r->failure.kind == FAILURE_NONE)
+            continue;
+        failure_sentence(&r->failure, sentence);
+        log_write(
+            LOG_WARN, "region failed",
+            LOG_FIELDS(LOG_STR("region", r->name), LOG_STR("error", sentence),
+                       LOG_STR("kind", failure_kind_name(r->failure.kind)),
+                       LOG_INT("status", r->failure.status),
+                       LOG_INT("attempts", r->failure.attempts),
+                       LOG_STR("ec2RequestId", r->failure.request_id),
+                       LOG_STR("ec2Text", r->failure.text)));
+    }
+}
+
+enum err_code sweep_run(struct sweep *sweep, struct err *err)
+{
+    struct http *http = aws_client_options(sweep->options.client)->http;
+    enum err_code rc;
+
+    sweep->started_ms = mono_ms(sweep);
+    for (size_t i = 0; i < sweep->n; i++)
+        start_task(&sweep->tasks[i]);
+    rc = http_run(http, sweep->options.deadline_ms, &sweep->done, err);
+    end_late_tasks(sweep);
+    tell_not_enabled(sweep);
+    log_failures(sweep);
+    return rc;
+}
+
+size_t sweep_nregions(const struct sweep *sweep)
+{
+    return sweep->n;
+}
+
+const struct sweep_region *sweep_get_region(const struct sweep *sweep, size_t i)
+{
+    return &sweep->tasks[i].result;
+}
+
+size_t sweep_nfailed(const struct sweep *sweep)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < sweep->n; i++)
+        n += sweep->tasks[i].result.failure.kind != FAILURE_NONE;
+    return n;
+}
+
+uint64_t sweep_ninstances(const struct sweep *sweep)
+{
+    return sweep->ninstances;
+}
+
+struct ec2_stats *sweep_stats(struct sweep *sweep)
+{
+    return &sweep->stats;
+}

@@ -1,0 +1,312 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/fail_alloc.h"
+#include "survey/scope.h"
+
+/* A list that is configured needs no client. */
+static struct atlas *new_atlas(const char *regions)
+{
+    const struct atlas_options options = {
+        .home_region = "us-east-1",
+        .configured = regions,
+    };
+    struct atlas *atlas = NULL;
+    struct err err = {0};
+
+    if (atlas_new(&options, &atlas, &err))
+        fail_msg("atlas_new: %s", err.msg);
+    return atlas;
+}
+
+/* Parses from a block of the exact size. */
+static enum err_code parse(struct scope *scope, struct span list,
+                           struct err *err)
+{
+    char *block = list.p ? malloc(list.len) : NULL;
+    enum err_code rc;
+
+    if (list.len)
+        memcpy(block, list.p, list.len);
+    rc = scope_parse((struct span){block, list.len}, scope, err);
+    free(block);
+    return rc;
+}
+
+/* The names with a comma behind each; "all" alone when all are meant. */
+static void describe(const struct scope *scope, char *out, size_t size)
+{
+    size_t len = 0;
+
+    (void)snprintf(out, size, "%s", scope->all ? "all" : "");
+    if (scope->all)
+        len = strlen(out);
+    for (size_t i = 0; i < scope->n; i++) {
+        len += (size_t)snprintf(out + len, size - len, "%s,",
+                                scope->entries[i].name);
+        assert_true(len < size);
+    }
+}
+
+static void test_scope_parse__reads_lists_of_every_kind(void **state)
+{
+    const struct {
+        struct span list;
+        const char *names;
+    } cases[] = {
+        {{NULL, 0}, "all"},
+        {SPAN_LIT(""), "all"},
+        {SPAN_LIT(" \t\r\n"), "all"},
+        {SPAN_LIT(",, ,"), "all"},
+        {SPAN_LIT("all"), "all"},
+        {SPAN_LIT("ALL"), "all"},
+        {SPAN_LIT(" aLl "), "all"},
+        {SPAN_LIT("us-east-1,all"), "all"},
+        {SPAN_LIT("all,us-east-1"), "all"},
+        {SPAN_LIT("us-east-1,no such,All,eu-west-1"), "all"},
+        {SPAN_LIT("us-east-1"), "us-east-1,"},
+        {SPAN_LIT("us-west-2,eu-west-1,af-south-1"),
+         "us-west-2,eu-west-1,af-south-1,"},
+        {SPAN_LIT(" us-west-2 ,\teu-west-1\r\n"), "us-west-2,eu-west-1,"},
+        {SPAN_LIT(",us-west-2,,eu-west-1,"), "us-west-2,eu-west-1,"},
+        {SPAN_LIT("b-b-1,a-a-1,b-b-1,a-a-1,b-b-1"), "b-b-1,a-a-1,"},
+        {SPAN_LIT("US-East-1,us-EAST-1,us-east-1"), "us-east-1,"},
+        {SPAN_LIT("all regions,allus"), "all regions,allus,"},
+        {SPAN_LIT("us-east-1;eu-west-1"), "us-east-1;eu-west-1,"},
+        {SPAN_LIT("us-east-1\0.evil,all\0"), "us-east-1?.evil,all?,"},
+        {SPAN_LIT("\0"), "?,"},
+        {SPAN_LIT("\xC3\x84-\xF0\x9F\x98\x80"), "\xC3\x84-\xF0\x9F\x98\x80,"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct scope scope = SCOPE_INIT;
+        struct err err = {0};
+        char text[256];
+
+        if (parse(&scope, cases[i].list, &err))
+            fail_msg("case %zu: %s", i, err.msg);
+        describe(&scope, text, sizeof(text));
+        if (strcmp(text, cases[i].names) != 0)
+            fail_msg("case %zu: \"%s\"", i, text);
+        scope_release(&scope);
+    }
+}
+
+static void test_scope_parse__replaces_what_was_there(void **state)
+{
+    struct scope scope = SCOPE_INIT;
+    char text[64];
+
+    (void)state;
+    assert_int_equal(parse(&scope, SPAN_LIT("a-a-1,b-b-1"), NULL), ERR_OK);
+    assert_int_equal(parse(&scope, SPAN_LIT("c-c-1"), NULL), ERR_OK);
+    describe(&scope, text, sizeof(text));
+    assert_string_equal(text, "c-c-1,");
+    assert_int_equal(parse(&scope, SPAN_LIT("all"), NULL), ERR_OK);
+    assert_true(scope.all);
+    assert_int_equal(scope.n, 0);
+    scope_release(&scope);
+}
+
+/* "a-a-0,a-a-1,…" of n different names, and each of them again. */
+static char *list_of(int n)
+{
+    size_t size = (size_t)n * 2 * 16 + 1;
+    char *list = malloc(size);
+    size_t len = 0;
+
+    assert_non_null(list);
+    list[0] = '\0';
+    for (int i = 0; i < 2 * n; i++)
+        len += (size_t)snprintf(list + len, size - len, "a-a-%d,", i % n);
+    return list;
+}
+
+static void test_scope_parse__takes_so_many_names_and_no_more(void **state)
+{
+    char *most = list_of(SCOPE_NAMES_MAX);
+    char *too_many = list_of(SCOPE_NAMES_MAX + 1);
+    struct scope scope = SCOPE_INIT;
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(parse(&scope, span_of(most), &err), ERR_OK);
+    assert_int_equal(scope.n, 256);
+    assert_int_equal(parse(&scope, span_of(too_many), &err), ERR_LIMIT);
+    assert_string_equal(err.msg,
+                        "more than 256 regions in the list; use \"all\"");
+    assert_int_equal(scope.n, 0);
+    assert_null(scope.entries);
+    free(most);
+    free(too_many);
+}
+
+static void test_scope_parse__cuts_long_names_between_characters(void **state)
+{
+    /* A character of 1 to 4 bytes that begins at offset 60 … 63. */
+    static const char *const characters[] = {"z", "\xC3\xBC", "\xE2\x98\x83",
+                                             "\xF0\x9F\x98\x80"};
+
+    (void)state;
+    for (size_t begin = 60; begin <= 63; begin++) {
+        for (size_t bytes = 1; bytes <= 4; bytes++) {
+            size_t end = begin + bytes;
+            struct scope scope = SCOPE_INIT;
+            char name[70];
+
+            memset(name, 'x', sizeof(name));
+            memcpy(name + begin, characters[bytes - 1], bytes);
+            assert_int_equal(
+                parse(&scope, (struct span){name, sizeof(name)}, NULL),
+                ERR_OK);
+            if (strlen(scope.entries[0].name) != (end <= 63 ? 63 : begin))
+                fail_msg("%zu bytes at %zu: %s", bytes, begin,
+                         scope.entries[0].name);
+            assert_memory_equal(scope.entries[0].name, name,
+                                strlen(scope.entries[0].name));
+            scope_release(&scope);
+        }
+    }
+}
+
+static void test_scope_resolve__tells_what_each_name_is(void **state)
+{
+    static const struct {
+        const char *name;
+        enum scope_kind kind;
+    } cases[] = {
+        {"us-east-1", SCOPE_REGION},
+        {"EU-WEST-1", SCOPE_REGION},
+        {"us-east-2", SCOPE_UNKNOWN},
+        {"xx-nowhere-9", SCOPE_UNKNOWN},
+        {"us-east", SCOPE_ILL_FORMED},
+        {"us-east-1.evil.example", SCOPE_ILL_FORMED},
+        {"us-east-1/", SCOPE_ILL_FORMED},
+        {"us_east_1", SCOPE_ILL_FORMED},
+        {"us east 1", SCOPE_ILL_FORMED},
+        {"\xC3\xBCs-east-1", SCOPE_ILL_FORMED},
+        {"?", SCOPE_ILL_FORMED},
+    };
+    struct atlas *atlas = new_atlas("us-east-1,eu-west-1");
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct scope scope = SCOPE_INIT;
+        enum scope_kind kind = cases[i].kind;
+
+        assert_int_equal(parse(&scope, span_of(cases[i].name), NULL), ERR_OK);
+        assert_int_equal(scope_resolve(&scope, atlas, NULL), ERR_OK);
+        assert_int_equal(scope.n, 1);
+        if (scope.entries[0].kind != kind)
+            fail_msg("%s: %d", cases[i].name, (int)scope.entries[0].kind);
+        assert_int_equal(scope_count(&scope, SCOPE_REGION),
+                         kind == SCOPE_REGION);
+        assert_int_equal(scope_count(&scope, SCOPE_UNKNOWN),
+                         kind == SCOPE_UNKNOWN);
+        assert_int_equal(scope_count(&scope, SCOPE_ILL_FORMED),
+                         kind == SCOPE_ILL_FORMED);
+        scope_release(&scope);
+    }
+    atlas_free(atlas);
+}
+
+static void test_scope_resolve__fills_in_all_regions_by_name(void **state)
+{
+    struct atlas *few = new_atlas("us-west-2,af-south-1,eu-west-1");
+    struct atlas *other = new_atlas("eu-west-1,sa-east-1");
+    struct scope scope = SCOPE_INIT;
+    char text[128];
+
+    (void)state;
+    assert_int_equal(parse(&scope, SPAN_LIT("All"), NULL), ERR_OK);
+    assert_int_equal(scope_resolve(&scope, few, NULL), ERR_OK);
+    describe(&scope, text, sizeof(text));
+    assert_string_equal(text, "allaf-south-1,eu-west-1,us-west-2,");
+    assert_int_equal(scope_count(&scope, SCOPE_REGION), 3);
+
+    /* Again, after the list of regions has changed. */
+    assert_int_equal(scope_resolve(&scope, other, NULL), ERR_OK);
+    describe(&scope, text, sizeof(text));
+    assert_string_equal(text, "alleu-west-1,sa-east-1,");
+    assert_int_equal(scope_count(&scope, SCOPE_REGION), 2);
+    scope_release(&scope);
+    atlas_free(few);
+    atlas_free(other);
+}
+
+static void test_scope_resolve__keeps_the_order_asked_for(void **state)
+{
+    struct atlas *atlas = new_atlas("af-south-1,eu-west-1,us-west-2");
+    struct atlas *grown = new_atlas("af-south-1,us-west-2,xx-new-1");
+    struct scope scope = SCOPE_INIT;
+    char text[128];
+
+    (void)state;
+    assert_int_equal(parse(&scope, SPAN_LIT("us-west-2,xx-new-1,af-south-1"),
+                           NULL),
+                     ERR_OK);
+    assert_int_equal(scope_resolve(&scope, atlas, NULL), ERR_OK);
+    assert_int_equal(scope_count(&scope, SCOPE_UNKNOWN), 1);
+    assert_int_equal(scope_resolve(&scope, grown, NULL), ERR_OK);
+    assert_int_equal(scope_count(&scope, SCOPE_REGION), 3);
+    describe(&scope, text, sizeof(text));
+    assert_string_equal(text, "us-west-2,xx-new-1,af-south-1,");
+    scope_release(&scope);
+    atlas_free(atlas);
+    atlas_free(grown);
+}
+
+static void test_scope__reports_every_failed_allocation(void **state)
+{
+    static const char *const lists[] = {"a-a-1,b-b-1,c-c-1", "all"};
+    struct atlas *atlas = new_atlas("us-east-1,eu-west-1,af-south-1");
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        size_t n;
+
+        for (n = 0;; n++) {
+            struct scope scope = SCOPE_INIT;
+            struct err err = {0};
+            enum err_code rc;
+
+            fail_alloc_at(n);
+            rc = scope_parse(span_of(lists[i]), &scope, &err);
+            if (!rc)
+                rc = scope_resolve(&scope, atlas, &err);
+            scope_release(&scope);
+            if (!fail_alloc_stop()) {
+                assert_int_equal(rc, ERR_OK);
+                break;
+            }
+            assert_int_equal(rc, ERR_NOMEM);
+            assert_string_equal(err.msg, "scope: out of memory");
+        }
+        assert_int_equal(n, 3);
+    }
+    atlas_free(atlas);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_scope_parse__reads_lists_of_every_kind),
+        cmocka_unit_test(test_scope_parse__replaces_what_was_there),
+        cmocka_unit_test(test_scope_parse__takes_so_many_names_and_no_more),
+        cmocka_unit_test(test_scope_parse__cuts_long_names_between_characters),
+        cmocka_unit_test(test_scope_resolve__tells_what_each_name_is),
+        cmocka_unit_test(test_scope_resolve__fills_in_all_regions_by_name),
+        cmocka_unit_test(test_scope_resolve__keeps_the_order_asked_for),
+        cmocka_unit_test(test_scope__reports_every_failed_allocation),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
