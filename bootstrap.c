@@ -1,0 +1,360 @@
+/*
+ * bootstrap.c - the program: builds its parts, then answers events, one after
+ * another as a Lambda runtime, or a single one as a command.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "aws/client.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "cli.h"
+#include "config.h"
+#include "lambda/event.h"
+#include "lambda/handler.h"
+#include "lambda/runtime.h"
+#include "net/http.h"
+#include "survey/atlas.h"
+
+#ifndef EC2SWEEP_VERSION
+#define EC2SWEEP_VERSION "0.0.0"
+#endif
+#define USER_AGENT "ec2sweep/" EC2SWEEP_VERSION
+#define VERSION_LINE "ec2sweep " EC2SWEEP_VERSION
+
+/* Exit codes of the command, as usual: failure, and wrong usage. */
+#define EXIT_USAGE 2
+
+/* Connections kept: four to each region, of which there are about 35. */
+#define MAX_CONNECTIONS 256
+/* A command has no caller with a clock; this is its deadline. */
+#define COMMAND_TIMEOUT_MS 120000
+/* Its answer is not bound by Lambda's limit, only by reason. */
+#define COMMAND_ANSWER_MAX ((size_t)512 * 1024 * 1024)
+/* Bytes of findings kept in one region: more hardly fits an answer. */
+#define ROWS_MAX ((size_t)64 * 1024 * 1024)
+
+/* What lives as long as the process. */
+struct parts {
+    struct config config;
+    struct http *http;
+    struct aws_client *client;
+    struct atlas *atlas;
+    struct handler handler;
+};
+
+static void parts_free(struct parts *parts)
+{
+    atlas_free(parts->atlas);
+    aws_client_free(parts->client);
+    http_free(parts->http);
+}
+
+static enum err_code make_http(struct parts *parts, struct err *err)
+{
+    const struct http_options options = {
+        .clock = &CLOCK_SYSTEM,
+        .ca_bundle = parts->config.ca_bundle,
+        .proxy = parts->config.proxy,
+        .no_proxy = parts->config.no_proxy,
+        .user_agent = USER_AGENT,
+        .max_connections = MAX_CONNECTIONS,
+    };
+
+    return http_new(&options, &parts->http, err);
+}
+
+static enum err_code make_client(struct parts *parts, struct err *err)
+{
+    const struct aws_client_options options = {
+        .http = parts->http,
+        .clock = &CLOCK_SYSTEM,
+        .lookup = config_lookup,
+        .endpoint = parts->config.endpoint,
+        .max_attempts = parts->config.max_attempts,
+        .no_progress_ms = parts->config.region_timeout_ms,
+    };
+    struct aws_region *home;
+    enum err_code rc = aws_client_new(&options, &parts->client, err);
+
+    /* Asking for the home region shows now whether the endpoint is usable. */
+    if (!rc)
+        rc = aws_client_region(parts->client,
+                               span_of(parts->config.home_region), &home, err);
+    return rc;
+}
+
+static enum err_code make_atlas(struct parts *parts, struct err *err)
+{
+    const struct atlas_options options = {
+        .client = parts->client,
+        .home_region = parts->config.home_region,
+        .configured = parts->config.regions,
+    };
+
+    return atlas_new(&options, &parts->atlas, err);
+}
+
+static void set_up_log(const struct config *config)
+{
+    const struct log_options options = {
+        .out = stderr,
+        .clock = &CLOCK_SYSTEM,
+        .min = config->log_level,
+        .json = config->log_json,
+    };
+
+    log_setup(&options);
+}
+
+/* Everything but network: settings and parts. */
+static enum err_code parts_make(struct parts *parts, struct err *err)
+{
+    enum err_code rc = config_load(&parts->config, err);
+
+    if (!rc)
+        set_up_log(&parts->config);
+    if (!rc)
+        rc = make_http(parts, err);
+    if (!rc)
+        rc = make_client(parts, err);
+    if (!rc)
+        rc = make_atlas(parts, err);
+    if (rc)
+        return rc;
+    parts->handler = (struct handler){
+        .client = parts->client,
+        .atlas = parts->atlas,
+        .answer_margin_ms = parts->config.answer_margin_ms,
+        .limits = {parts->config.exposure_pending_max, ROWS_MAX},
+        .answer_max = EVENT_SIZE_MAX,
+        .raw_body = parts->config.raw_body,
+        .debug = parts->config.debug,
+    };
+    return ERR_OK;
+}
+
+/* Learns the account's regions, within INIT_BUDGET_MS. */
+static enum err_code look_around(struct parts *parts, struct err *err)
+{
+    int64_t until = clock_mono_ms(&CLOCK_SYSTEM) + parts->config.init_budget_ms;
+    struct ec2_stats stats = {0};
+    enum err_code rc = aws_client_load_credentials(parts->client, until, err);
+
+    if (rc)
+        return rc;
+    atlas_refresh(parts->atlas, &stats, until);
+    rc = http_run(parts->http, until, atlas_is_settled(parts->atlas), err);
+    if (!*atlas_is_settled(parts->atlas))
+        log_write(LOG_WARN,
+                  "DescribeRegions took longer than INIT_BUDGET_MS, using the "
+                  "built-in region list for now",
+                  NULL);
+    atlas_cancel_refresh(parts->atlas);
+    return rc;
+}
+
+static void show_progress(void *arg, size_t ended, size_t asked,
+                          const struct ec2_stats *stats)
+{
+    FILE *terminal = arg;
+
+    if (ended < asked)
+        cli_progress(terminal, ended, asked, stats->retries);
+    else
+        cli_progress_clear(terminal);
+}
+
+static int complain(const struct err *err)
+{
+    (void)fprintf(stderr, "bootstrap: %s\n", err_text(err));
+    return EXIT_FAILURE;
+}
+
+/* Answers the event in file (or standard input) on standard output. */
+static int run_command(struct parts *parts, const char *file)
+{
+    struct buf event = BUF_INIT(EVENT_SIZE_MAX);
+    struct buf answer = BUF_INIT(COMMAND_ANSWER_MAX);
+    struct err err = {0};
+    int status = EXIT_SUCCESS;
+    enum err_code rc = cli_read_event(file, &event, &err);
+
+    if (!rc)
+        rc = look_around(parts, &err);
+    parts->handler.answer_max = COMMAND_ANSWER_MAX;
+    if (isatty(STDERR_FILENO)) {
+        parts->handler.on_progress = show_progress;
+        parts->handler.arg = stderr;
+    }
+    if (!rc)
+        rc = handler_answer(&parts->handler, buf_span(&event),
+                            clock_mono_ms(&CLOCK_SYSTEM) + COMMAND_TIMEOUT_MS,
+                            &answer, &err);
+    if (rc)
+        status = complain(&err);
+    else if (printf("%s\n", answer.data) < 0 || fflush(stdout))
+        status = EXIT_FAILURE;
+    buf_release(&answer);
+    buf_release(&event);
+    return status;
+}
+
+static const char *error_type(enum err_code rc)
+{
+    switch ((int)rc) {
+    case ERR_PARSE:
+    case ERR_LIMIT:
+        return "Function.InvalidEvent";
+    case ERR_NOMEM:
+        return "Function.OutOfMemory";
+    case ERR_CONFIG:
+        return "Function.InvalidConfiguration";
+    default:
+        return "Function.NoAnswer";
+    }
+}
+
+/* One turn of the loop; an error means that the loop must end. */
+static enum err_code serve_one(struct parts *parts, struct runtime *rt,
+                               struct invocation *inv, struct buf *answer,
+                               struct err *err)
+{
+    struct err cause = {0};
+    enum err_code rc = runtime_next(rt, inv, err);
+
+    /* One event that is too much is not the end of the others. */
+    if (inv->request_id.len && (rc == ERR_LIMIT || rc == ERR_NOMEM)) {
+        cause = *err;
+        *err = (struct err){0};
+        return runtime_fail(rt, inv, error_type(rc), err_text(&cause), err);
+    }
+    if (rc)
+        return rc;
+    log_set_ids(inv->request_id.data, inv->trace_id.data);
+    rc = handler_answer(&parts->handler, buf_span(&inv->event),
+                        inv->deadline_ms, answer, &cause);
+    if (!rc)
+        return runtime_respond(rt, inv, buf_span(answer), err);
+    log_write(LOG_ERROR, "no answer",
+              LOG_FIELDS(LOG_STR("error", err_text(&cause))));
+    return runtime_fail(rt, inv, error_type(rc), err_text(&cause), err);
+}
+
+static int run_loop(struct parts *parts, struct runtime *rt)
+{
+    struct buf answer = BUF_INIT(EVENT_SIZE_MAX);
+    struct invocation inv;
+    struct err err = {0};
+    enum err_code rc = ERR_OK;
+
+    invocation_init(&inv);
+    while (!rc) {
+        err = (struct err){0};
+        rc = serve_one(parts, rt, &inv, &answer, &err);
+        log_set_ids(NULL, NULL);
+    }
+    log_write(LOG_FATAL, "leaving the loop",
+              LOG_FIELDS(LOG_STR("error", err_text(&err))));
+    invocation_release(&inv);
+    buf_release(&answer);
+    return EXIT_FAILURE;
+}
+
+/* Tells Lambda why there will be no function; the parts may be half made. */
+static int report_broken(const char *api, enum err_code rc,
+                         const struct err *cause)
+{
+    struct parts bare = {0};
+    struct runtime *rt = NULL;
+    struct err err = {0};
+
+    (void)complain(cause);
+    if (!make_http(&bare, &err) &&
+        !runtime_new(bare.http, &CLOCK_SYSTEM, api, &rt, &err))
+        (void)!runtime_init_fail(rt, error_type(rc), err_text(cause), &err);
+    if (err.code)
+        (void)complain(&err);
+    runtime_free(rt);
+    parts_free(&bare);
+    return EXIT_FAILURE;
+}
+
+static int run_runtime(const char *api)
+{
+    struct parts parts = {0};
+    struct runtime *rt = NULL;
+    struct err err = {0};
+    struct err init_err = {0};
+    enum err_code rc = parts_make(&parts, &err);
+    int status;
+
+    if (!rc)
+        rc = runtime_new(parts.http, &CLOCK_SYSTEM, api, &rt, &err);
+    if (!rc && look_around(&parts, &init_err))
+        log_write(LOG_WARN, "initialisation is incomplete",
+                  LOG_FIELDS(LOG_STR("error", err_text(&init_err))));
+    status = rc ? report_broken(api, rc, &err) : run_loop(&parts, rt);
+    runtime_free(rt);
+    parts_free(&parts);
+    return status;
+}
+
+static int run_event(const char *file)
+{
+    struct parts parts = {0};
+    struct err err = {0};
+    int status;
+
+    if (parts_make(&parts, &err)) {
+        status = complain(&err);
+    } else {
+        /* A person wants the answer, not each event's summary. */
+        if (!config_lookup("AWS_LAMBDA_LOG_LEVEL"))
+            parts.config.log_level = LOG_WARN;
+        set_up_log(&parts.config);
+        status = run_command(&parts, file);
+    }
+    parts_free(&parts);
+    return status;
+}
+
+/* Without arguments: as a runtime where there is one. */
+static int run_default(void)
+{
+    const char *api = config_lookup("AWS_LAMBDA_RUNTIME_API");
+
+    if (api)
+        return run_runtime(api);
+    (void)fputs("bootstrap: AWS_LAMBDA_RUNTIME_API is not set, so this is not "
+                "Lambda; try: bootstrap --event FILE, or bootstrap --help\n",
+                stderr);
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    struct cli cli;
+    struct err err = {0};
+
+    /* A peer that closes early is an error code of write, not the end. */
+    (void)signal(SIGPIPE, SIG_IGN);
+    /* One write for each log line, so that lines stay whole. */
+    (void)setvbuf(stderr, NULL, _IOFBF, BUFSIZ);
+    if (cli_parse(argc, argv, &cli, &err)) {
+        (void)complain(&err);
+        return EXIT_USAGE;
+    }
+    switch (cli.action) {
+    case CLI_NONE:
+        return run_default();
+    case CLI_EVENT:
+        return run_event(cli.event_file);
+    case CLI_HELP:
+        return fputs(cli_help_text(), stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    case CLI_VERSION:
+        return puts(VERSION_LINE) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    }
+    return EXIT_FAILURE;
+}

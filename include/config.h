@@ -1,0 +1,62 @@
+/*
+ * config.h - every setting of the program, read from the environment once.
+ *
+ * The only getenv is in config.c. A variable that is set to nothing counts as
+ * not set. Credentials are not here: they are read at each use, through
+ * config_lookup(). docs/configuration.md is the table for users.
+ */
+#ifndef CONFIG_H
+#define CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "aws/region.h"
+#include "base/err.h"
+#include "base/log.h"
+
+/* What holds when a variable is not set, and what it may be. */
+#define CONFIG_MAX_ATTEMPTS_MAX 100 /* default: RETRY_DEFAULT_ATTEMPTS */
+#define CONFIG_REGION_TIMEOUT_MS 8000
+#define CONFIG_REGION_TIMEOUT_MIN_MS 100
+#define CONFIG_REGION_TIMEOUT_MAX_MS 900000
+#define CONFIG_ANSWER_MARGIN_MS 500
+#define CONFIG_ANSWER_MARGIN_MAX_MS 60000 /* from 0 */
+#define CONFIG_INIT_BUDGET_MS 1500
+#define CONFIG_INIT_BUDGET_MAX_MS 9000 /* from 0; Lambda allows 10 s in all */
+#define CONFIG_EXPOSURE_PENDING 1048576
+#define CONFIG_EXPOSURE_PENDING_MAX 67108864 /* from 0 */
+
+/* Texts are borrowed from the environment, NULL: not set. */
+struct config {
+    const char *runtime_api; /* AWS_LAMBDA_RUNTIME_API */
+    const char *home_region; /* AWS_REGION, AWS_DEFAULT_REGION; well-formed */
+    const char *regions;     /* REGIONS */
+    struct region_endpoint_options endpoint; /* fits home_region */
+    const char *ca_bundle;                   /* AWS_CA_BUNDLE */
+    const char *proxy;                       /* HTTPS_PROXY, https_proxy */
+    const char *no_proxy;                    /* NO_PROXY, no_proxy */
+    unsigned max_attempts;                   /* AWS_MAX_ATTEMPTS */
+    int64_t region_timeout_ms;               /* REGION_TIMEOUT_MS */
+    int64_t answer_margin_ms;                /* ANSWER_MARGIN_MS */
+    int64_t init_budget_ms;                  /* INIT_BUDGET_MS */
+    size_t exposure_pending_max; /* EXPOSURE_PENDING_MAX, bytes a region */
+    bool raw_body;               /* RESPONSE_BODY=raw */
+    bool debug;                  /* DEBUG=1 */
+    bool log_json;               /* AWS_LAMBDA_LOG_FORMAT=JSON */
+    enum log_level log_level;    /* AWS_LAMBDA_LOG_LEVEL */
+};
+
+/*
+ * ERR_CONFIG names the variable, its value and what it may be; ERR_NOMEM.
+ * runtime_api and the log's settings are good after a failure too, so that it
+ * can be reported.
+ */
+NODISCARD enum err_code config_load(struct config *out, struct err *err);
+
+/* Value of a variable, NULL when it is not set or set to nothing. Borrowed
+ * from the environment. */
+const char *config_lookup(const char *name);
+
+#endif

@@ -1,0 +1,186 @@
+#include "config.h"
+
+#include <stdlib.h>
+
+#include "aws/retry.h"
+#include "base/span.h"
+
+/* A value in an error's text is cut to this many bytes: "%.80s". */
+#define BAD_VALUE "%s=\"%.80s\": expected "
+
+const char *config_lookup(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value && *value ? value : NULL;
+}
+
+static const char *first_of(const char *name, const char *other)
+{
+    const char *value = config_lookup(name);
+
+    return value ? value : config_lookup(other);
+}
+
+struct number {
+    const char *name;
+    const char *unit; /* for the text of the error */
+    int64_t min;
+    int64_t max;
+    int64_t otherwise; /* when not set */
+};
+
+static enum err_code read_number(const struct number *number, int64_t *out,
+                                 struct err *err)
+{
+    const char *text = config_lookup(number->name);
+
+    *out = number->otherwise;
+    if (!text)
+        return ERR_OK;
+    if (span_int64(span_trim(span_of(text)), out) && *out >= number->min &&
+        *out <= number->max)
+        return ERR_OK;
+    return err_set(err, ERR_CONFIG,
+                   BAD_VALUE "a whole number of %s from %lld to %lld",
+                   number->name, text, number->unit, (long long)number->min,
+                   (long long)number->max);
+}
+
+/* Not set is false. */
+static enum err_code read_switch(const char *name, bool *out, struct err *err)
+{
+    const char *text = config_lookup(name);
+    struct span value = span_trim(span_of(text));
+
+    *out = span_eq_nocase(value, SPAN_LIT("true")) || span_eq_str(value, "1");
+    if (!text || *out || span_eq_nocase(value, SPAN_LIT("false")) ||
+        span_eq_str(value, "0"))
+        return ERR_OK;
+    return err_set(err, ERR_CONFIG, BAD_VALUE "true or false", name, text);
+}
+
+/* Never fails: a setting of the log must not keep anything from being said. */
+static void read_log(struct config *out)
+{
+    const char *format = config_lookup("AWS_LAMBDA_LOG_FORMAT");
+    const char *level = config_lookup("AWS_LAMBDA_LOG_LEVEL");
+
+    out->log_json = span_eq_nocase(span_of(format), SPAN_LIT("JSON"));
+    if (!log_level_parse(span_of(level), &out->log_level))
+        out->log_level = LOG_INFO;
+}
+
+static enum err_code read_home(struct config *out, struct err *err)
+{
+    const char *name =
+        config_lookup("AWS_REGION") ? "AWS_REGION" : "AWS_DEFAULT_REGION";
+
+    out->home_region = config_lookup(name);
+    if (!out->home_region)
+        return err_set(err, ERR_CONFIG,
+                       "AWS_REGION is not set: expected the region to ask for "
+                       "the list of regions, such as us-east-1");
+    if (!region_is_well_formed(span_of(out->home_region)))
+        return err_set(err, ERR_CONFIG,
+                       BAD_VALUE "a region's name, such as us-east-1", name,
+                       out->home_region);
+    return ERR_OK;
+}
+
+/* As the SDKs read it: SDKs and tools reference guide, "Service-specific
+ * endpoints". */
+static enum err_code read_endpoint(struct config *out, struct err *err)
+{
+    struct region_endpoint_options *options = &out->endpoint;
+    struct region_endpoint tried = REGION_ENDPOINT_INIT;
+    bool is_ignored = false;
+    enum err_code rc;
+
+    rc = read_switch("AWS_USE_FIPS_ENDPOINT", &options->fips, err);
+    if (rc)
+        return rc;
+    rc = read_switch("AWS_USE_DUALSTACK_ENDPOINT", &options->dual_stack, err);
+    if (rc)
+        return rc;
+    rc = read_switch("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", &is_ignored, err);
+    if (rc)
+        return rc;
+    if (!is_ignored) {
+        options->variable = config_lookup("AWS_ENDPOINT_URL_EC2")
+                                ? "AWS_ENDPOINT_URL_EC2"
+                                : "AWS_ENDPOINT_URL";
+        options->url = config_lookup(options->variable);
+    }
+    rc = region_endpoint(span_of(out->home_region), options, &tried, err);
+    region_endpoint_release(&tried);
+    return rc;
+}
+
+static enum err_code read_numbers(struct config *out, struct err *err)
+{
+    static const struct number NUMBERS[] = {
+        {"AWS_MAX_ATTEMPTS", "attempts", 1, CONFIG_MAX_ATTEMPTS_MAX,
+         RETRY_DEFAULT_ATTEMPTS},
+        {"REGION_TIMEOUT_MS", "milliseconds", CONFIG_REGION_TIMEOUT_MIN_MS,
+         CONFIG_REGION_TIMEOUT_MAX_MS, CONFIG_REGION_TIMEOUT_MS},
+        {"ANSWER_MARGIN_MS", "milliseconds", 0, CONFIG_ANSWER_MARGIN_MAX_MS,
+         CONFIG_ANSWER_MARGIN_MS},
+        {"INIT_BUDGET_MS", "milliseconds", 0, CONFIG_INIT_BUDGET_MAX_MS,
+         CONFIG_INIT_BUDGET_MS},
+        {"EXPOSURE_PENDING_MAX", "bytes", 0, CONFIG_EXPOSURE_PENDING_MAX,
+         CONFIG_EXPOSURE_PENDING},
+    };
+    int64_t values[sizeof(NUMBERS) / sizeof(NUMBERS[0])];
+
+    for (size_t i = 0; i < sizeof(NUMBERS) / sizeof(NUMBERS[0]); i++) {
+        enum err_code rc = read_number(&NUMBERS[i], &values[i], err);
+
+        if (rc)
+            return rc;
+    }
+    out->max_attempts = (unsigned)values[0];
+    out->region_timeout_ms = values[1];
+    out->answer_margin_ms = values[2];
+    out->init_budget_ms = values[3];
+    out->exposure_pending_max = (size_t)values[4];
+    return ERR_OK;
+}
+
+static enum err_code read_body_form(struct config *out, struct err *err)
+{
+    const char *form = config_lookup("RESPONSE_BODY");
+
+    out->raw_body = span_eq_str(span_of(form), "raw");
+    if (!form || out->raw_body || span_eq_str(span_of(form), "string"))
+        return ERR_OK;
+    return err_set(err, ERR_CONFIG, BAD_VALUE "string or raw", "RESPONSE_BODY",
+                   form);
+}
+
+enum err_code config_load(struct config *out, struct err *err)
+{
+    enum err_code rc;
+
+    *out = (struct config){
+        .runtime_api = config_lookup("AWS_LAMBDA_RUNTIME_API"),
+        .regions = config_lookup("REGIONS"),
+        .ca_bundle = config_lookup("AWS_CA_BUNDLE"),
+        .proxy = first_of("HTTPS_PROXY", "https_proxy"),
+        .no_proxy = first_of("NO_PROXY", "no_proxy"),
+    };
+    read_log(out);
+    rc = read_home(out, err);
+    if (rc)
+        return rc;
+    rc = read_endpoint(out, err);
+    if (rc)
+        return rc;
+    rc = read_numbers(out, err);
+    if (rc)
+        return rc;
+    rc = read_body_form(out, err);
+    if (rc)
+        return rc;
+    return read_switch("DEBUG", &out->debug, err);
+}
