@@ -105,7 +105,7 @@ void clock_utc_rfc3339(int64_t real_ms, char out[CLOCK_RFC3339_LEN + 1])
     size_t len;
 
     (void)snprintf(out, CLOCK_RFC3339_LEN + 1, "%04d", tm.tm_year + 1900);
-    len = 4 + strftime(out + 4, CLOCK_RFC3339_LEN + 1 - 4, "-%m-%dT%H:%M:%S",
-                       &tm);
+    len = 4 +
+          strftime(out + 4, CLOCK_RFC3339_LEN + 1 - 4, "-%m-%dT%H:%M:%S", &tm);
     (void)snprintf(out + len, CLOCK_RFC3339_LEN + 1 - len, ".%03dZ", ms);
 }

@@ -92,7 +92,8 @@ static void test_arena_alloc__refuses_sizes_that_overflow(void **state)
     struct arena arena = ARENA_INIT(SIZE_MAX);
 
     (void)state;
-    for (size_t less = 0; less < 64; less++)
+    /* One unit less could be asked of malloc(). */
+    for (size_t less = 0; less < 2 * alignof(max_align_t) - 1; less++)
         assert_null(arena_alloc(&arena, SIZE_MAX - less));
     assert_null(arena_copy(&arena, (struct span){"", SIZE_MAX}).p);
     assert_int_equal(arena_total(&arena), 0);
@@ -201,8 +202,8 @@ static void test_arena_release__leaves_an_arena_that_can_be_used(void **state)
 }
 
 /*
- * Every sequence of these, NPIECES long: what was not rolled back stays as it
- * was written.
+ * A seventh of all sequences of these, NPIECES long: what was not rolled back
+ * stays as it was written.
  */
 enum op {
     SMALL,
@@ -245,7 +246,7 @@ static void run_ops(unsigned long code)
 static void test_arena_rollback__leaves_what_came_before_the_mark(void **state)
 {
     (void)state;
-    for (unsigned long code = 0; code < 1UL << (2 * NPIECES); code += 3)
+    for (unsigned long code = 0; code < 1UL << (2 * NPIECES); code += 7)
         run_ops(code);
 }
 

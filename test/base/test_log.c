@@ -221,6 +221,22 @@ static void test_log_write__cuts_a_long_value(void **state)
     assert_memory_equal(v + 5 + LOG_VALUE_MAX, "...\"}\n", 6);
 }
 
+static void test_log_write__leaves_a_whole_value_whole(void **state)
+{
+    struct sink *sink = *state;
+    char value[LOG_VALUE_MAX + 100];
+    const char *v;
+
+    memset(value, 'x', sizeof(value));
+    log_write(
+        LOG_INFO, "m",
+        LOG_FIELDS(LOG_WHOLE("v", ((struct span){value, sizeof(value)}))));
+    v = strstr(sink->text, "\"v\":\"");
+    assert_non_null(v);
+    assert_int_equal(strspn(v + 5, "x"), sizeof(value));
+    assert_memory_equal(v + 5 + sizeof(value), "\"}\n", 3);
+}
+
 static void test_log_set_ids__stand_in_every_line(void **state)
 {
     struct sink *sink = *state;
@@ -298,6 +314,8 @@ int main(void)
             test_log_write__reads_no_further_than_the_span, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_log_write__cuts_a_long_value,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_log_write__leaves_a_whole_value_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_log_set_ids__stand_in_every_line,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_log_set_ids__cuts_a_long_id,
