@@ -1,0 +1,46 @@
+/*
+ * blob.h - shared bytes, and a cache of them bounded in size.
+ *
+ * Pages are made once and then sent from memory to any number of clients.
+ */
+#ifndef EC2SIM_BLOB_H
+#define EC2SIM_BLOB_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "text.h"
+
+struct blob {
+    atomic_uint refs;
+    char *p;
+    size_t len;
+    size_t nitems; /* for whoever keeps something else than text */
+};
+
+/* Takes the text's memory over; the caller has the only reference. */
+struct blob *blob_take(struct text text);
+struct blob *blob_ref(struct blob *blob);
+
+/* Gives a reference back; NULL is fine. The last one frees. */
+void blob_unref(void *p);
+
+/* The same bytes in gzip's format. */
+struct blob *blob_gzip(const struct blob *plain);
+
+#define CACHE_KEY_LEN 32
+
+struct cache; /* safe to use from several threads */
+
+struct cache *cache_new(size_t max_bytes);
+void cache_free(struct cache *cache);
+
+/* A reference for the caller, or NULL. */
+struct blob *cache_get(struct cache *cache,
+                       const unsigned char key[CACHE_KEY_LEN]);
+
+/* Keeps a reference of its own; drops what was unused for longest. */
+void cache_put(struct cache *cache, const unsigned char key[CACHE_KEY_LEN],
+               struct blob *blob);
+
+#endif

@@ -1,0 +1,381 @@
+"""Starts what the system tests and the demo need, and leaves nothing running.
+
+    with Sim("--instances", "20") as sim:
+        sim.answers("count")                     the right answer
+        run_event(event, env=sim.env)            bootstrap as a command
+        with Runtime(env=sim.env) as runtime:    bootstrap as a Lambda runtime
+            runtime.invoke(event)
+"""
+
+import ctypes
+import json
+import os
+import pathlib
+import shlex
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+
+from runtime_api import RuntimeApi
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = ROOT / os.environ.get("EC2SWEEP_BUILD", "build/asan")
+BOOTSTRAP = ROOT / os.environ.get("EC2SWEEP_BOOTSTRAP", BUILD / "bootstrap")
+WRAPPER = shlex.split(os.environ.get("EC2SWEEP_WRAPPER", ""))
+# Patience, not expectation: valgrind is some 30 times slower.
+TIMEOUT_S = 300 if WRAPPER else 60
+
+# Exit statuses that no program of ours uses.
+SANITIZER_EXIT, VALGRIND_EXIT = 99, 98
+
+KEY_ID, SECRET, TOKEN = "TESTKEY", "not-a-real-secret", "not-a-real-token/+=="
+
+printed = []  # (test, output) of every run
+
+
+def base_environment():
+    """A clean environment that is the same on every machine."""
+    return {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "HOME": "/nonexistent",
+        "ASAN_OPTIONS": f"exitcode={SANITIZER_EXIT}:detect_leaks=1:"
+                        "handle_segv=2:handle_abort=2:"
+                        "detect_stack_use_after_return=1:strict_string_checks=1",
+        "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:"
+                         f"exitcode={SANITIZER_EXIT}",
+    }
+
+
+def environment(**more):
+    """base_environment() with test credentials; None removes a variable."""
+    env = base_environment()
+    env.update(AWS_ACCESS_KEY_ID=KEY_ID, AWS_SECRET_ACCESS_KEY=SECRET,
+               AWS_REGION="us-east-1")
+    env.update(more)
+    return {name: value for name, value in env.items() if value is not None}
+
+
+def record(output):
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0]
+    printed.append((test, output))
+
+
+def check_no_secret_was_printed():
+    secrets = [SECRET.encode(), TOKEN.encode()]
+    leaks = {test for test, output in printed for s in secrets if s in output}
+    assert not leaks, f"a secret was printed in: {sorted(leaks)}"
+
+
+_libc = ctypes.CDLL(None)
+
+
+def _die_with_parent():
+    _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def start(argv, **options):
+    # Only from the main thread: the signal comes when the thread ends.
+    return subprocess.Popen(argv, preexec_fn=_die_with_parent, **options)
+
+
+def stop(process, patience_s=10):
+    """SIGTERM, then SIGKILL; the exit status."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return process.wait()
+
+
+class Output:
+    """Collects what a process writes to its pipes while it runs."""
+
+    def __init__(self, process):
+        self._parts = {"stdout": [], "stderr": []}
+        self._threads = []
+        for name in self._parts:
+            pipe = getattr(process, name)
+            thread = threading.Thread(target=self._read, args=(name, pipe),
+                                      daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def _read(self, name, pipe):
+        with pipe:
+            for line in pipe:
+                self._parts[name].append(line)
+
+    def text(self, name="stderr"):
+        return b"".join(self._parts[name]).decode("utf-8", "replace")
+
+    def end(self):
+        for thread in self._threads:
+            thread.join(5)
+        record(b"".join(self._parts["stdout"] + self._parts["stderr"]))
+
+
+# --- the EC2 simulator ------------------------------------------------------
+
+FLEET_OPTIONS = {"--regions": 1, "--regions-file": 1, "--instances": 1,
+                 "--instances-in": 1, "--seed": 1, "--groups": 1}
+
+
+class Sim:
+    """An ec2sim with these options, until the end of the `with`."""
+
+    def __init__(self, *options, build=None):
+        self.program = str((build or BUILD) / "ec2sim")
+        self.options = [str(o) for o in options]
+        self.process = None
+
+    def __enter__(self):
+        self.dir = tempfile.mkdtemp(prefix="ec2sim.")
+        try:
+            self._start()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def _start(self):
+        self.process = start(
+            [self.program, "--port", "0", "--dir", self.dir, "--stdin-lease",
+             *self.options],
+            env=base_environment(), stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        ready = self.process.stdout.readline().decode().split()
+        self.output = Output(self.process)
+        if ready[:2] != ["ec2sim", "ready"]:
+            self.process.wait(10)
+            self.output.end()
+            raise AssertionError(f"ec2sim: {ready} {self.output.text()}")
+        said = dict(word.split("=", 1) for word in ready[2:])
+        self.port, self.ca = int(said["port"]), said.get("ca")
+
+    def _end(self):
+        status = None
+        if self.process:
+            self.process.stdin.close()
+            status = stop(self.process)
+            self.output.end()
+        shutil.rmtree(self.dir, ignore_errors=True)
+        return status
+
+    def __exit__(self, kind, *rest):
+        status = self._end()
+        if kind is None and status != 0:
+            raise AssertionError(f"ec2sim: status {status}\n"
+                                 + self.output.text())
+
+    @property
+    def plain(self):
+        return "--plain" in self.options
+
+    @property
+    def env(self):
+        """The variables that lead a bootstrap here, and test credentials."""
+        scheme = "http" if self.plain else "https"
+        where = f"{scheme}://ec2.{{region}}.localhost:{self.port}"
+        return environment(AWS_ENDPOINT_URL_EC2=where,
+                           AWS_CA_BUNDLE=None if self.plain else self.ca)
+
+    def _fleet(self):
+        options, kept = iter(self.options), []
+        for option in options:
+            if option in FLEET_OPTIONS:
+                kept += [option, next(options)]
+        return kept
+
+    def answers(self, question, regions=None):
+        """The right answer, computed from the fleet (a list)."""
+        argv = [self.program, "--print-answers", question, *self._fleet()]
+        if regions:
+            argv += ["--regions-asked", regions]
+        done = subprocess.run(argv, env=base_environment(), timeout=TIMEOUT_S,
+                              stdin=subprocess.DEVNULL, capture_output=True,
+                              check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        return json.loads(done.stdout)
+
+    def control(self, method, path, body=""):
+        """One request to /_sim/..., its answer as text."""
+        host = "ec2.us-east-1.localhost"
+        request = (f"{method} {path} HTTP/1.1\r\nHost: {host}:{self.port}\r\n"
+                   f"Content-Length: {len(body)}\r\nConnection: close\r\n"
+                   f"\r\n{body}").encode()
+        with socket.create_connection(("127.0.0.1", self.port), 10) as plain:
+            link = plain
+            if not self.plain:
+                context = ssl.create_default_context(cafile=self.ca)
+                link = context.wrap_socket(plain, server_hostname=host)
+            with link:
+                link.sendall(request)
+                answer = link.makefile("rb").read()
+        head, _, text = answer.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 2"), answer
+        return text.decode()
+
+    def stats(self):
+        return json.loads(self.control("GET", "/_sim/stats"))
+
+    def set_faults(self, *lines):
+        self.control("POST", "/_sim/faults", "\n".join(lines))
+
+
+# --- the program under test -------------------------------------------------
+
+
+def event(question="count", regions="all", **more):
+    """A Bedrock agent's event; question is a word or a whole apiPath."""
+    paths = {"count": "/count/{regions}",
+             "owner": "/check-without-owner/{regions}",
+             "exposure": "/check-open-permission/{regions}"}
+    whole = {
+        "messageVersion": "1.0",
+        "agent": {"name": "ops", "id": "AGENTID", "alias": "TSTALIASID",
+                  "version": "DRAFT"},
+        "inputText": "how many instances do we run?",
+        "sessionId": "123456789012",
+        "actionGroup": "ec2",
+        "apiPath": paths.get(question, question),
+        "httpMethod": "GET",
+        "parameters": [{"name": "regions", "type": "string", "value": regions}],
+        "sessionAttributes": {"team": "blue"},
+        "promptSessionAttributes": {},
+    }
+    whole.update(more)
+    return {name: value for name, value in whole.items() if value is not None}
+
+
+def run(*arguments, stdin=b"", env=None, timeout=None):
+    """Runs bootstrap to its end: CompletedProcess with str outputs."""
+    argv = [*WRAPPER, str(BOOTSTRAP), *map(str, arguments)]
+    process = start(argv, env=env if env is not None else environment(),
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE)
+    try:
+        out, err = process.communicate(stdin, timeout or TIMEOUT_S)
+    finally:
+        process.kill()
+        process.wait()
+    record(out + err)
+    assert process.returncode not in (SANITIZER_EXIT, VALGRIND_EXIT), err.decode()
+    assert process.returncode >= 0, f"signal {-process.returncode}\n{err.decode()}"
+    return subprocess.CompletedProcess(argv, process.returncode, out.decode(),
+                                       err.decode())
+
+
+class Reply:
+    """The envelope that answers an event, taken apart."""
+
+    def __init__(self, whole):
+        assert whole["messageVersion"] == "1.0"
+        self.whole = whole
+        self.response = whole["response"]
+        self.status = self.response["httpStatusCode"]
+        (kind, content), = self.response["responseBody"].items()
+        assert kind == "application/json"
+        self.raw = content["body"]
+
+    @property
+    def body(self):
+        assert isinstance(self.raw, str), "body must be a JSON string"
+        return json.loads(self.raw)
+
+
+def run_event(what, env=None, **options):
+    """Runs `bootstrap --event -`, expects success: a Reply."""
+    data = what if isinstance(what, bytes) else json.dumps(what).encode()
+    done = run("--event", "-", stdin=data, env=env, **options)
+    assert done.returncode == 0, done.stderr
+    return Reply(json.loads(done.stdout))
+
+
+class Runtime:
+    """A bootstrap under the Runtime API double, until the end of the `with`.
+
+    Options are those of RuntimeApi. Violations of the protocol fail the test
+    at the end.
+    """
+
+    def __init__(self, env=None, program=None, **options):
+        self.api = RuntimeApi(**options)
+        self.env = dict(env if env is not None else environment())
+        self.argv = [*WRAPPER, str(program or BOOTSTRAP)]
+        self.process = None
+
+    def __enter__(self):
+        self.api.__enter__()
+        try:
+            self.env.update(
+                AWS_LAMBDA_RUNTIME_API=self.api.endpoint, _HANDLER="bootstrap",
+                LAMBDA_TASK_ROOT=str(BUILD), AWS_LAMBDA_FUNCTION_NAME="ec2sweep",
+                AWS_LAMBDA_FUNCTION_MEMORY_SIZE="128")
+            self.process = start(self.argv, env=self.env,
+                                 stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.output = Output(self.process)
+        except BaseException:
+            self.api.__exit__()
+            raise
+        return self
+
+    def __exit__(self, kind, *rest):
+        ended_by_itself = self.process.poll()
+        # The end of the API wakes a runtime that waits in /next, so that its
+        # own exit (and with it the leak check) is seen.
+        self.api.__exit__()
+        try:
+            self.process.wait(2 if not WRAPPER else 20)
+        except subprocess.TimeoutExpired:
+            pass
+        status = stop(self.process)
+        self.output.end()
+        if kind is None:
+            crashed = status in (SANITIZER_EXIT, VALGRIND_EXIT) or (
+                status < 0 and status != -signal.SIGTERM)
+            assert not crashed, f"status {status}\n{self.output.text()}"
+            assert ended_by_itself is None or self.may_end, (
+                f"the runtime ended with {status}\n{self.output.text()}")
+            assert not self.api.violations, self.api.violations
+
+    may_end = False
+
+    @property
+    def alive(self):
+        return self.process.poll() is None
+
+    def invoke(self, what, **options):
+        """The Answer to an event (see RuntimeApi.invoke)."""
+        options.setdefault("timeout", TIMEOUT_S)
+        try:
+            return self.api.invoke(what, alive=lambda: self.alive, **options)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.output.text()}") from late
+
+    def ask(self, what, **options):
+        """The Reply to an event that must be answered by a response."""
+        answer = self.invoke(what, **options)
+        assert answer.kind == "response", answer.body
+        return Reply(answer.json)
+
+    def wait_until_idle(self):
+        self.api.wait_until_idle(TIMEOUT_S, lambda: self.alive)
+
+    def wait_exit(self):
+        """Waits until the runtime ends by itself; its exit status."""
+        self.may_end = True
+        return self.process.wait(TIMEOUT_S)
+
+    @property
+    def peak_rss_kb(self):
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0])
