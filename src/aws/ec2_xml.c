@@ -9,8 +9,9 @@
 
 #include "ec2_xml_private.h"
 
-/* The parser takes int lengths; larger pieces are fed in parts of this. */
-#define FEED_MAX ((size_t)1024 * 1024)
+/* The parser's buffer grows with what it is fed at once, and there is one for
+ * each region: so it is fed in parts of this size. */
+#define FEED_MAX ((size_t)4 * 1024)
 
 /*
  * Which element leads from where to where. Source: botocore's model of EC2

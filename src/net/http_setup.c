@@ -23,6 +23,10 @@
  */
 #define LIBRARY_TIMEOUT_MS (24L * 60 * 60 * 1000)
 
+/* Our requests are a kilobyte or two; the library's own choice is 64 kB for
+ * each transfer, and this is its least. */
+#define UPLOAD_BUFFER_LEN (16L * 1024)
+
 /* Longest line of a request's header, bytes. */
 #define HEADER_LINE_MAX ((size_t)64 * 1024)
 
@@ -43,6 +47,7 @@ static const struct {
     {CURLOPT_SSL_VERIFYPEER, 1},
     {CURLOPT_SSL_VERIFYHOST, 2},
     {CURLOPT_CONNECTTIMEOUT_MS, LIBRARY_TIMEOUT_MS},
+    {CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_LEN},
     /* Or removing a handle waits for its lookup (threaded resolver, 7.88). */
     {CURLOPT_QUICK_EXIT, 1},
 };
@@ -73,6 +78,9 @@ static int on_connected(void *arg, char *peer_ip, char *own_ip, int peer_port,
     (void)own_port;
     if (t->in != &t->http->running)
         return CURL_PREREQFUNC_ABORT;
+    if (t->fresh)
+        t->http->stats.connections++;
+    t->fresh = false;
     t->connected = true;
     t->sent_real_ms = clock_real_ms(t->http->options.clock);
     return CURL_PREREQFUNC_OK;
@@ -85,6 +93,7 @@ static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
     int on = 1;
 
     (void)purpose;
+    t->fresh = true;
     /* A kept connection was dead, and the library opens a fresh one. */
     if (t->connected) {
         t->connected = false;

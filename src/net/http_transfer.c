@@ -93,10 +93,6 @@ static void recycle(struct http_transfer *t)
 /* Takes it out of the library's hands. */
 static void take_back(struct http_transfer *t)
 {
-    long connects = 0;
-
-    (void)curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connects);
-    t->http->stats.connections += (uint64_t)connects;
     (void)curl_multi_remove_handle(t->http->multi, t->easy);
 }
 
@@ -104,6 +100,7 @@ static void take_back(struct http_transfer *t)
 static void line_up(struct http_transfer *t)
 {
     t->connect_since_ms = t->http->waited_ms;
+    t->fresh = false;
     t->connected = false;
     t->sent_real_ms = 0;
     t->detail[0] = '\0';

@@ -187,6 +187,12 @@ bool trust_attach(struct trust *trust, void *ssl_ctx)
 
     SSL_CTX_set1_cert_store(ctx, trust->store);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    /* Libcurl asks for 64 kB of read-ahead each (8.12 and later), and idle
+     * connections would keep their buffers: here that is all memory grows by
+     * with the size of the answers. */
+    SSL_CTX_set_read_ahead(ctx, 0);
+    SSL_CTX_set_default_read_buffer_len(ctx, 0);
+    (void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
     return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1;
 }
 
