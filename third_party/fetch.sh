@@ -126,9 +126,10 @@ apt_sources() {
 
 apt_mirror() { # SUITE
     # shellcheck disable=SC2016  # these are apt's variables
-    apt-get indextargets --format '$(REPO_URI) $(RELEASE)' \
+    apt-get indextargets --no-release-info \
+        --format '$(REPO_URI) $(RELEASE)' \
         'Created-By: Packages' 'Component: main' |
-        awk -v suite="$1" '$2 == suite { print $1; exit }'
+        awk -v suite="$1" '$2 == suite && !n++ { print $1 }'
 }
 
 # A configuration of its own: the machine's lists and sources stay untouched.
@@ -168,7 +169,7 @@ apt_versions() { # FROM BELOW
 }
 
 at_least() { # VERSION MINIMUM
-    [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]
+    printf '%s\n' "$2" "$1" | sort -V -C
 }
 
 apt_get_part() { # PART PACKAGE-VERSION

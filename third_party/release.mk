@@ -27,8 +27,8 @@ RELEASE_COMPILE = $(CC) $(CSTD_FLAGS) $(CPPFLAGS) $(RELEASE_CFLAGS) \
 $(RELEASE)/prefix: FORCE
 	@mkdir -p $(@D)
 	@scripts/setup.sh release
-	@CC='$(CC)' ARCH='$(ARCH)' third_party/build.sh >$@.new
-	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+	@new=$@.$$$$ && CC='$(CC)' ARCH='$(ARCH)' third_party/build.sh >$$new && \
+		if cmp -s $$new $@; then rm $$new; else mv $$new $@; fi
 
 $(RELEASE)/flags: FORCE
 	$(call keep,$(CC) $(CSTD_FLAGS) $(CPPFLAGS) $(RELEASE_CFLAGS) \
