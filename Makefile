@@ -40,9 +40,6 @@ UNIT_TESTS := $(patsubst test/%.c,%,$(sort $(wildcard test/test_*.c) \
 FAKE_HTTP_TESTS := aws/test_client aws/test_ec2 survey/test_sweep \
 	survey/test_atlas lambda/test_handler lambda/test_runtime
 
-# Tests that need more libraries than the program does: LIBS_<test>.
-LIBS_net/test_http = $(call pkg,--libs,libmicrohttpd gnutls)
-
 -include test/support/ec2sim/ec2sim.mk
 ALL_C := $(SRCS) $(UNIT_TESTS:%=test/%.c) $(wildcard test/support/*.c) \
 	$(EC2SIM_SRCS)
@@ -189,6 +186,7 @@ build/analyze/obj/src/base/err.o: FLAGS_analyze := -O1 -g -fanalyzer -Werror
 # --- what people ask for ----------------------------------------------------
 
 .PHONY: all help test test-run test-release demo demo-run conformance cov
+.PHONY: conformance-run
 all: build/dev/bootstrap ## build/dev/bootstrap, with shared libraries (the default)
 
 help: ## this list
@@ -207,7 +205,7 @@ test: ## every test, under the address and undefined-behaviour sanitizers
 test-run: $(tests_asan)
 	@EC2SWEEP_BUILD=build/asan $(PYTEST) $(T)
 
-test-release: $(tests_asan) ## the system tests with build/release/bootstrap
+test-release: $(tests_asan) build/release/bootstrap ## the system tests with build/release/bootstrap
 	@EC2SWEEP_BUILD=build/asan EC2SWEEP_BOOTSTRAP=build/release/bootstrap \
 		$(PYTEST) -m "" test/system $(T)
 
@@ -218,9 +216,12 @@ demo: ## three questions to 34 simulated regions (EVENT=file: your own)
 demo-run: build/dev/bootstrap build/dev/ec2sim
 	@$$(scripts/python.sh) -B scripts/demo.py $(EVENT)
 
-conformance: build/dev/bootstrap ## the answers against other implementations
+conformance: ## the answers held against moto, boto3, Powertools (needs PyPI)
 	@scripts/setup.sh build test
-	@EC2SWEEP_BUILD=build/dev $(PYTEST) test/conformance $(T)
+	@$(MAKE) --no-print-directory conformance-run
+
+conformance-run: build/dev/bootstrap build/dev/ec2sim
+	@EC2SWEEP_BUILD=build/dev test/conformance/run.sh $(T)
 
 cov: $(tests_cov) ## line and branch coverage of the tests, as text
 	@find build/cov -name '*.gcda' -delete

@@ -134,7 +134,7 @@ def main(arguments):
               f"{sim.port}; {DENIED} denies access")
         begin = time.monotonic()
         with harness.Runtime(env=sim.env,
-                             program=BUILD / "bootstrap") as runtime:
+                             program=[BUILD / "bootstrap"]) as runtime:
             runtime.wait_until_idle()
             print(f"bootstrap is ready after "
                   f"{(time.monotonic() - begin) * 1000:.0f} ms")

@@ -39,12 +39,15 @@ check    c:shellcheck   shellcheck            ShellCheck
 check    c:codespell    codespell             codespell
 check    c:valgrind     valgrind              valgrind
 check    c:gcovr        gcovr                 gcovr
+check    c:strace       strace                strace
+release  c:gcc          gcc                   gcc
+release  h:stdio.h      libc6-dev             glibc-devel
 release  c:perl         perl                  perl
 release  c:cmake        cmake                 cmake
 release  c:make         make                  make
 release  c:xz           xz-utils              xz
-release  c:bzip2        bzip2                 bzip2
-release  c:dpkg-source  dpkg-dev              -
+release  c:patch        patch                 patch
+release  c:flock        util-linux            util-linux
 release  c:curl         curl                  curl
 release  c:objdump      binutils              binutils
 release  c:python3      python3               python3

@@ -125,7 +125,8 @@ class Output:
 # --- the EC2 simulator ------------------------------------------------------
 
 FLEET_OPTIONS = {"--regions": 1, "--regions-file": 1, "--instances": 1,
-                 "--instances-in": 1, "--seed": 1, "--groups": 1}
+                 "--instances-in": 1, "--seed": 1, "--groups": 1,
+                 "--open": 1, "--disabled": 1}
 
 
 class Sim:
@@ -302,14 +303,16 @@ def run_event(what, env=None, **options):
 class Runtime:
     """A bootstrap under the Runtime API double, until the end of the `with`.
 
-    Options are those of RuntimeApi. Violations of the protocol fail the test
+    program is another command line; options are those of RuntimeApi. Violations of the protocol fail the test
     at the end.
     """
 
     def __init__(self, env=None, program=None, **options):
         self.api = RuntimeApi(**options)
         self.env = dict(env if env is not None else environment())
-        self.argv = [*WRAPPER, str(program or BOOTSTRAP)]
+        self.argv = [*WRAPPER, str(BOOTSTRAP)]
+        if program:
+            self.argv = [str(word) for word in program]
         self.process = None
 
     def __enter__(self):
