@@ -65,7 +65,7 @@ int64_t http_waited_ms(const struct http *http);
 /* Counters since http_new(). */
 struct http_stats {
     uint64_t requests;    /* transfers started */
-    uint64_t connections; /* connections opened by those that have ended */
+    uint64_t connections; /* opened for them, handshakes done */
 };
 struct http_stats http_get_stats(const struct http *http);
 

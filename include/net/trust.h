@@ -20,8 +20,8 @@ extern const char TRUST_ROOTS_PEM[];
 
 /*
  * Makes a store from the PEM file ca_bundle, or from the built-in roots when
- * ca_bundle is NULL. ERR_CONFIG (file unreadable, or no certificate in it;
- * the text names AWS_CA_BUNDLE), ERR_CRYPTO, ERR_NOMEM.
+ * ca_bundle is NULL. ERR_CONFIG (file unreadable, no certificate in it, or
+ * a malformed one; the text names AWS_CA_BUNDLE), ERR_CRYPTO, ERR_NOMEM.
  */
 NODISCARD enum err_code trust_new(const char *ca_bundle, struct trust **out,
                                   struct err *err);

@@ -86,8 +86,9 @@ char *certificate_pem(const struct certificate *certificate)
     assert_non_null(bio);
     assert_int_equal(PEM_write_bio_X509(bio, certificate->x509), 1);
     len = BIO_get_mem_data(bio, &text);
-    copy = strndup(text, (size_t)len);
+    copy = calloc(1, (size_t)len + 1);
     assert_non_null(copy);
+    memcpy(copy, text, (size_t)len);
     (void)BIO_free(bio);
     return copy;
 }

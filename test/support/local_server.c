@@ -219,18 +219,27 @@ static void *run_connection(void *arg)
     return NULL;
 }
 
+static void count_connection(struct local_server *server, bool up)
+{
+    (void)pthread_mutex_lock(&server->lock);
+    if (up)
+        server->nconnections++;
+    else
+        server->nconnections--;
+    (void)pthread_mutex_unlock(&server->lock);
+}
+
+/* Counted before it is served, so that a peer with an answer finds it so. */
 static void add_connection(struct local_server *server, int fd)
 {
     struct connection *c = &server->connections[server->nconnections];
 
     *c = (struct connection){.server = server, .fd = fd};
+    count_connection(server, true);
     if (pthread_create(&c->thread, NULL, run_connection, c) != 0) {
+        count_connection(server, false);
         (void)close(fd);
-        return;
     }
-    (void)pthread_mutex_lock(&server->lock);
-    server->nconnections++;
-    (void)pthread_mutex_unlock(&server->lock);
 }
 
 static void *run_server(void *arg)
