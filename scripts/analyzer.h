@@ -19,7 +19,7 @@
 #define err_nomem(err, who)                                                    \
     __extension__({                                                            \
         (void)err_nomem((err), (who));                                         \
-        ERR_NOMEM;                                                             \
+        (enum err_code) ERR_NOMEM;                                             \
     })
 
 #endif

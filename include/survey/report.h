@@ -33,8 +33,8 @@ struct report_summary {
 };
 
 /*
- * Empties *out and writes the array. ERR_NOMEM, ERR_LIMIT when not even the
- * failures fit.
+ * Empties *out, which must hold the budget, and writes the array. ERR_NOMEM,
+ * ERR_LIMIT when not even the failures and the word of omissions fit.
  */
 NODISCARD enum err_code report_render(const struct report_input *input,
                                       struct buf *out,

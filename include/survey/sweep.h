@@ -63,7 +63,8 @@ size_t sweep_nregions(const struct sweep *sweep);
 const struct sweep_region *sweep_get_region(const struct sweep *sweep,
                                             size_t i);
 size_t sweep_nfailed(const struct sweep *sweep);
-uint64_t sweep_ninstances(const struct sweep *sweep); /* records taken */
+/* Instances in committed pages, each counted once. */
+uint64_t sweep_ninstances(const struct sweep *sweep);
 
 /* Counters; the caller may let other listings add to them. */
 struct ec2_stats *sweep_stats(struct sweep *sweep);

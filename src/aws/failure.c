@@ -229,7 +229,6 @@ static const char *wording(enum failure_kind kind)
     case FAILURE_LIMIT:
         return "the answer went past a limit of this program";
     case FAILURE_SILENT:
-        return "no answer";
     case FAILURE_DEADLINE:
         return "no answer";
     case FAILURE_NOMEM:

@@ -139,7 +139,8 @@ static enum err_code ask(struct visit *v, struct err *err)
 
     if (rc)
         return rc;
-    if (atlas_is_older_than(atlas, ATLAS_MAX_AGE_MS) && may_refresh(v))
+    if (sweep_nregions(v->sweep) &&
+        atlas_is_older_than(atlas, ATLAS_MAX_AGE_MS) && may_refresh(v))
         atlas_refresh(atlas, &v->refresh_stats, v->deadline_ms);
     if (sweep_run(v->sweep, &poll_err))
         log_write(LOG_ERROR, "the poll failed",
@@ -152,10 +153,7 @@ static enum err_code ask(struct visit *v, struct err *err)
 static enum err_code body_budget(const struct visit *v, struct buf *out,
                                  size_t *budget, struct err *err)
 {
-    const struct event_answer empty = {
-        .http_status = 200,
-        .body = SPAN_LIT("[]"),
-    };
+    const struct event_answer empty = {.http_status = 200};
     enum err_code rc = event_render(&v->call, &empty, out, err);
 
     if (!rc)

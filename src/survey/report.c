@@ -19,6 +19,7 @@ struct writer {
     size_t budget; /* bytes as part of a JSON string */
     size_t used;   /* likewise */
     bool full;     /* a row did not fit: no more rows */
+    bool cut;      /* the present element alone is past the budget */
 };
 
 /* Bytes that text takes inside a JSON string: its own escapes are there. */
@@ -33,10 +34,13 @@ static size_t escaped_len(const char *text, size_t len)
 
 static int append(const char *data, size_t len, void *arg)
 {
-    struct buf *out = arg;
+    struct writer *w = arg;
 
-    buf_add(out, data, len);
-    return out->failed ? -1 : 0;
+    w->cut = w->out->len + len > w->budget;
+    if (w->cut)
+        return -1;
+    buf_add(w->out, data, len);
+    return w->out->failed ? -1 : 0;
 }
 
 /* Appends element if it fits, leaving reserve bytes free. */
@@ -47,13 +51,14 @@ static enum err_code write_element(struct writer *w, const json_t *element,
     size_t len;
 
     buf_add_char(w->out, begin ? ',' : '[');
-    if (json_dump_callback(element, append, w->out, JSON_COMPACT)) {
+    w->cut = false;
+    if (json_dump_callback(element, append, w, JSON_COMPACT) && !w->cut) {
         enum err_code rc = buf_check(w->out, "report", err);
 
         return rc ? rc : err_nomem(err, "report");
     }
     len = escaped_len(w->out->data + begin, w->out->len - begin);
-    *fits = w->used + len + reserve <= w->budget;
+    *fits = !w->cut && w->used + len + reserve <= w->budget;
     if (*fits)
         w->used += len;
     else
@@ -210,7 +215,7 @@ static enum err_code write_closing(struct writer *w,
                                    struct err *err)
 {
     json_t *element;
-    bool fits = false;
+    bool fits = true;
     enum err_code rc = ERR_OK;
 
     if (w->full) {
@@ -219,13 +224,16 @@ static enum err_code write_closing(struct writer *w,
                             (json_int_t)summary->shown);
         if (!element)
             return err_nomem(err, "report");
-        rc = write_element(w, element, 0, &fits, err);
+        rc = write_element(w, element, 1, &fits, err);
         json_decref(element);
     }
-    if (w->out->len == 0)
-        buf_add_char(w->out, '[');
-    buf_add_char(w->out, ']');
-    return rc ? rc : buf_check(w->out, "report", err);
+    w->used += w->out->len ? 1 : 2;
+    buf_add_str(w->out, w->out->len ? "]" : "[]");
+    if (!rc)
+        rc = buf_check(w->out, "report", err);
+    if (!rc && (!fits || w->used > w->budget))
+        rc = err_set(err, ERR_LIMIT, "report: no room in %zu bytes", w->budget);
+    return rc;
 }
 
 enum err_code report_render(const struct report_input *input, struct buf *out,

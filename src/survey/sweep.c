@@ -12,7 +12,8 @@ struct stream {
     struct task *task;
     enum fold_listing listing;
     struct ec2_listing *ec2; /* NULL: not running */
-    uint64_t nrecords;       /* since the last commit */
+    uint64_t npending;       /* instances since the last commit */
+    uint64_t ncommitted;     /* instances before that */
 };
 
 /* One region's work. */
@@ -74,7 +75,7 @@ static enum err_code on_instance(void *arg, const struct ec2_instance *instance,
     struct task *task = stream->task;
     const struct sweep_options *options = &task->sweep->options;
 
-    stream->nrecords++;
+    stream->npending++;
     for (size_t i = 0; i < options->nfolds; i++) {
         enum err_code rc;
 
@@ -106,6 +107,15 @@ static enum err_code on_group(void *arg, const struct ec2_group *group,
     return ERR_OK;
 }
 
+/* Each instance counts once: not again in a follow-up. */
+static void count_instances(struct stream *stream, uint64_t n)
+{
+    if (stream->listing != FOLD_INSTANCES)
+        return;
+    stream->ncommitted += n;
+    stream->task->sweep->ninstances += n;
+}
+
 /* Commits the page; further ones are wanted while one fold wants them. */
 static bool on_page_commit(void *arg)
 {
@@ -113,8 +123,8 @@ static bool on_page_commit(void *arg)
     const struct task *task = stream->task;
     const struct sweep_options *options = &task->sweep->options;
 
-    task->sweep->ninstances += stream->nrecords;
-    stream->nrecords = 0;
+    count_instances(stream, stream->npending);
+    stream->npending = 0;
     tell_folds(stream, FOLD_PAGE_COMMIT);
     for (size_t i = 0; i < options->nfolds; i++) {
         const struct fold *fold = options->folds[i];
@@ -131,7 +141,7 @@ static void on_page_rollback(void *arg)
 {
     struct stream *stream = arg;
 
-    stream->nrecords = 0;
+    stream->npending = 0;
     tell_folds(stream, FOLD_PAGE_ROLLBACK);
 }
 
@@ -139,7 +149,10 @@ static void on_restart(void *arg)
 {
     struct stream *stream = arg;
 
-    stream->nrecords = 0;
+    stream->npending = 0;
+    if (stream->listing == FOLD_INSTANCES)
+        stream->task->sweep->ninstances -= stream->ncommitted;
+    stream->ncommitted = 0;
     tell_folds(stream, FOLD_LISTING_RESTART);
 }
 

@@ -26,7 +26,7 @@ static void test_count__counts_all_and_those_that_run(void **state)
     static const char *const instances[] = {
         "i-1=pending", "i-2=running",  "i-3=shutting-down", "i-4=terminated",
         "i-5=stopped", "i-6=stopping", "i-7=running",       "i-8=Running",
-        "i-9=",        "i-10=runnin",  "i-11=running2",     NULL,
+        "i-9=",        "i-10=run",     "i-11=running2",     NULL,
     };
     struct fold_driver d;
 
@@ -83,7 +83,7 @@ enum op {
 #define NSEQUENCES 15625 /* NOPS to the power of LENGTH */
 
 struct model {
-    unsigned total, running;     /* committed */
+    unsigned total, running;         /* committed */
     unsigned new_total, new_running; /* since then */
 };
 
@@ -150,8 +150,7 @@ static void test_count__reports_every_failed_allocation(void **state)
 
     (void)state;
     fail_alloc_at(0);
-    assert_int_equal(FOLD_COUNT.region_begin(&limits, &count, &err),
-                     ERR_NOMEM);
+    assert_int_equal(FOLD_COUNT.region_begin(&limits, &count, &err), ERR_NOMEM);
     assert_true(fail_alloc_stop());
     assert_string_equal(err.msg, "count: out of memory");
 

@@ -178,9 +178,9 @@ static void test_exposure__asks_again_for_candidates_it_dropped(void **state)
 {
     static const char *const instances[] = {"i-1=running||sg-2",
                                             "i-2=running||sg-3", NULL};
-    static const char *const groups[] = {
-        "sg-2=two|tcp 22 22 ::/0",      "sg-3=three|tcp 22 22 10.0.0.0/8",
-        "sg-1=one|tcp 22 22 0.0.0.0/0", NULL};
+    static const char *const groups[] = {"sg-2=two|tcp 22 22 ::/0",
+                                         "sg-3=three|tcp 22 22 10.0.0.0/8",
+                                         "sg-1=one|tcp 22 22 0.0.0.0/0", NULL};
     static const char *const again[] = {"i-1=running||sg-2", NULL};
     struct fold_driver d;
     struct fold_follow_up f;
@@ -237,15 +237,17 @@ static void test_exposure__unites_the_calls_of_a_follow_up(void **state)
     drive_listing(&d, FOLD_FOLLOW_UP, first);
     drive_listing(&d, FOLD_FOLLOW_UP, second);
     assert_null(drive_end(&d).filter);
-    assert_rows(&d, "[" ROW("i-0", SSH("g", "sg-398", "::/0")) "," ROW(
-                        "i-1", SSH("g", "sg-001", "::/0")) "," ROW("i-2",
-                    SSH("g", "sg-000", "::/0") "," SSH("g", "sg-399", "::/0"))
-                    "]");
+    assert_rows(
+        &d, "[" ROW("i-0", SSH("g", "sg-398", "::/0")) "," ROW(
+                "i-1", SSH("g", "sg-001",
+                           "::/0")) "," ROW("i-2",
+                                            SSH("g", "sg-000", "::/0") "," SSH(
+                                                "g", "sg-399", "::/0")) "]");
     fold_driver_release(&d);
 }
 
-static void test_exposure__needs_no_instances_without_an_open_group(
-    void **state)
+static void
+test_exposure__needs_no_instances_without_an_open_group(void **state)
 {
     static const char *const groups[] = {"sg-1=g|tcp 22 22 10.0.0.0/8", NULL};
     struct fold_driver d;
@@ -264,8 +266,8 @@ static void test_exposure__needs_no_instances_without_an_open_group(
     fold_driver_release(&d);
 }
 
-static void test_exposure__asks_nothing_again_when_no_group_was_open(
-    void **state)
+static void
+test_exposure__asks_nothing_again_when_no_group_was_open(void **state)
 {
     static const char *const instances[] = {"i-1=running||sg-1", NULL};
     static const char *const groups[] = {"sg-1=g|tcp 22 22 10.0.0.0/8", NULL};
@@ -297,6 +299,9 @@ static void test_exposure__keeps_candidates_up_to_the_limit(void **state)
         must_take(&d, FOLD_INSTANCES, "i-1=running||sg-1");
     /* A candidate takes over 64 bytes, and less than 256. */
     assert_in_range(n, max / 256, max / 64);
+    /* Those that come after are not gathered anew. */
+    must_take(&d, FOLD_INSTANCES, "i-1=running||sg-1");
+    assert_int_equal(d.fold->nrows(d.state), 0);
     drive_event(&d, FOLD_INSTANCES, FOLD_PAGE_COMMIT);
     drive_event(&d, FOLD_INSTANCES, FOLD_LISTING_END);
     drive_listing(&d, FOLD_GROUPS, groups);
@@ -304,8 +309,8 @@ static void test_exposure__keeps_candidates_up_to_the_limit(void **state)
     fold_driver_release(&d);
 }
 
-static void test_exposure__limits_candidates_no_more_once_groups_are_known(
-    void **state)
+static void
+test_exposure__limits_candidates_no_more_once_groups_are_known(void **state)
 {
     static const char *const groups[] = {"sg-1=g|tcp 22 22 0.0.0.0/0", NULL};
     static const char *const instances[] = {"i-1=running||sg-1",
@@ -359,8 +364,8 @@ static void test_exposure__ends_at_the_limit_of_groups(void **state)
     while (n < 1000 && !drive_group(&d, text, &err))
         n++;
     assert_int_equal(err.code, ERR_LIMIT);
-    assert_string_equal(
-        err.msg, "exposure: open groups take more than 16777216 bytes");
+    assert_string_equal(err.msg,
+                        "exposure: open groups take more than 16777216 bytes");
     assert_in_range(n, 16 * 1024 / 60, 16 * 1024 / 49);
     fold_driver_release(&d);
     free(text);
@@ -503,8 +508,8 @@ static void test_exposure__keeps_to_what_was_committed(void **state)
         run_sequence(i, ROOMY_LIMITS);
 }
 
-static void test_exposure__keeps_to_what_was_committed_without_room(
-    void **state)
+static void
+test_exposure__keeps_to_what_was_committed_without_room(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < NSEQUENCES; i++)
@@ -572,6 +577,40 @@ static void test_exposure__reports_every_failed_allocation(void **state)
     assert_true(n > 15);
 }
 
+/* A group with a text that just fits a block of the arena (16 KiB), and one
+ * that does not, so that each part of it is allocated by itself. */
+static void
+test_exposure__reports_no_memory_for_any_part_of_a_group(void **state)
+{
+    static char text[16350 + 20000 + 64];
+    size_t len = 16350;
+    size_t n;
+
+    (void)state;
+    memset(text, 'x', sizeof(text) - 1);
+    memcpy(text + len, "=g|", 3);
+    len += 3 + 20000;
+    (void)snprintf(text + len, sizeof(text) - len, " 22 22 ::/0");
+    for (n = 0;; n++) {
+        struct fold_driver d;
+        struct err err = {0};
+        enum err_code rc;
+
+        fold_driver_init(&d, &FOLD_EXPOSURE, ROOMY_LIMITS);
+        fail_alloc_at(n);
+        rc = drive_group(&d, text, &err);
+        fold_driver_release(&d);
+        if (!fail_alloc_stop()) {
+            assert_int_equal(rc, ERR_OK);
+            break;
+        }
+        assert_int_equal(rc, ERR_NOMEM);
+        assert_string_equal(err.msg, "exposure: out of memory");
+    }
+    /* The list of groups, the id, the rules, the protocol, the range. */
+    assert_int_equal(n, 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -594,6 +633,8 @@ int main(void)
         cmocka_unit_test(
             test_exposure__keeps_to_what_was_committed_without_room),
         cmocka_unit_test(test_exposure__reports_every_failed_allocation),
+        cmocka_unit_test(
+            test_exposure__reports_no_memory_for_any_part_of_a_group),
     };
 
     /* So that fail_alloc reaches jansson's allocations. */

@@ -114,7 +114,7 @@ static void test_findings_add__picks_the_name_tag(void **state)
         {"i-1=running|Name=exact,NAME=high", "exact"},
         {"i-1=running|NAME=high,name=low", "high"},
         {"i-1=running|Name=,name=low", ""},
-        {"i-1=running|Names=no,Nam=no", ""},
+        {"i-1=running|Names=no,Na=no", ""},
     };
 
     (void)state;
@@ -202,8 +202,8 @@ static void test_findings_rollback__drops_the_rows_since_the_mark(void **state)
     findings_release(&f);
 }
 
-static void test_findings_sort_unique__sorts_and_drops_repeated_ids(
-    void **state)
+static void
+test_findings_sort_unique__sorts_and_drops_repeated_ids(void **state)
 {
     struct findings f = FINDINGS_INIT(ROOMY);
 
@@ -241,8 +241,8 @@ static void test_findings_row_json__writes_the_four_fields(void **state)
     findings_release(&f);
 }
 
-static void test_findings_row_json__reports_every_failed_allocation(
-    void **state)
+static void
+test_findings_row_json__reports_every_failed_allocation(void **state)
 {
     struct findings f = FINDINGS_INIT(ROOMY);
     size_t n;
@@ -265,8 +265,8 @@ static void test_findings_row_json__reports_every_failed_allocation(
     findings_release(&f);
 }
 
-static void test_findings_release__leaves_findings_that_can_be_used(
-    void **state)
+static void
+test_findings_release__leaves_findings_that_can_be_used(void **state)
 {
     struct findings f = FINDINGS_INIT((size_t)256);
     struct err err = {0};

@@ -68,7 +68,8 @@ static void test_ports_describe__bounds_a_long_protocol(void **state)
     (void)state;
     memset(name, '7', sizeof(name));
     ports_describe(&rule, out);
-    assert_string_equal(out, "all of protocol 77777777777777777777777777777777");
+    assert_string_equal(out,
+                        "all of protocol 77777777777777777777777777777777");
 }
 
 static void test_ports_describe__accepts_a_missing_protocol(void **state)

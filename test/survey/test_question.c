@@ -71,8 +71,8 @@ static void test_question_table__holds_all_questions(void **state)
 }
 
 /* The sweep calls group() when groups are needed, and never looks first. */
-static void test_question_table__has_folds_that_take_what_they_need(
-    void **state)
+static void
+test_question_table__has_folds_that_take_what_they_need(void **state)
 {
     size_t n = 0;
     const struct question *table = question_table(&n);

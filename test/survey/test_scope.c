@@ -165,8 +165,7 @@ static void test_scope_parse__cuts_long_names_between_characters(void **state)
             memset(name, 'x', sizeof(name));
             memcpy(name + begin, characters[bytes - 1], bytes);
             assert_int_equal(
-                parse(&scope, (struct span){name, sizeof(name)}, NULL),
-                ERR_OK);
+                parse(&scope, (struct span){name, sizeof(name)}, NULL), ERR_OK);
             if (strlen(scope.entries[0].name) != (end <= 63 ? 63 : begin))
                 fail_msg("%zu bytes at %zu: %s", bytes, begin,
                          scope.entries[0].name);
@@ -250,9 +249,8 @@ static void test_scope_resolve__keeps_the_order_asked_for(void **state)
     char text[128];
 
     (void)state;
-    assert_int_equal(parse(&scope, SPAN_LIT("us-west-2,xx-new-1,af-south-1"),
-                           NULL),
-                     ERR_OK);
+    assert_int_equal(
+        parse(&scope, SPAN_LIT("us-west-2,xx-new-1,af-south-1"), NULL), ERR_OK);
     assert_int_equal(scope_resolve(&scope, atlas, NULL), ERR_OK);
     assert_int_equal(scope_count(&scope, SCOPE_UNKNOWN), 1);
     assert_int_equal(scope_resolve(&scope, grown, NULL), ERR_OK);

@@ -1,0 +1,555 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "support/fail_alloc.h"
+#include "survey/report.h"
+
+#define ROOMY ((size_t)1024 * 1024)
+#define NREGIONS_MAX 4
+
+/*
+ * Doubles: a sweep that has ended, an atlas with a list, a fold whose rows are
+ * texts. The program's own sweep.o and atlas.o are then not linked in.
+ */
+struct sweep {
+    struct sweep_region regions[NREGIONS_MAX];
+};
+
+struct atlas {
+    enum atlas_source source;
+    const char *const *names;
+    size_t n;
+};
+
+const struct sweep_region *sweep_get_region(const struct sweep *sweep, size_t i)
+{
+    assert_true(i < NREGIONS_MAX && sweep->regions[i].name);
+    return &sweep->regions[i];
+}
+
+enum atlas_source atlas_get_source(const struct atlas *atlas)
+{
+    return atlas->source;
+}
+
+const char *const *atlas_regions(const struct atlas *atlas, size_t *n)
+{
+    *n = atlas->n;
+    return atlas->names;
+}
+
+/* Rows end with NULL. */
+struct rows {
+    const char *const *texts;
+    size_t bad; /* this row (counted from 1) cannot be made */
+};
+
+static size_t rows_count(const void *state)
+{
+    const struct rows *rows = state;
+    size_t n = 0;
+
+    while (rows->texts[n])
+        n++;
+    return n;
+}
+
+static enum err_code rows_row(const void *state, const char *region, size_t i,
+                              json_t **out, struct err *err)
+{
+    const struct rows *rows = state;
+
+    if (rows->bad == i + 1)
+        return err_set(err, ERR_LIMIT, "rows: bad row");
+    *out = json_pack("{s:s, s:s}", "region", region, "v", rows->texts[i]);
+    return *out ? ERR_OK : err_nomem(err, "rows");
+}
+
+static const struct fold ROWS_FOLD = {.nrows = rows_count, .row = rows_row};
+static const struct question LIST = {.fold = &ROWS_FOLD};
+static const struct question IN_PLACE = {
+    .fold = &ROWS_FOLD,
+    .failures_in_place = true,
+};
+
+static const char *const KNOWN[] = {"eu-west-1", "eu-west-2", "us-east-1",
+                                    "us-east-2"};
+static const struct atlas ATLAS = {ATLAS_ACCOUNT, KNOWN, 4};
+
+/* Everything that a report is made from. */
+struct setting {
+    struct sweep sweep;
+    struct scope_entry entries[NREGIONS_MAX];
+    struct scope scope;
+    size_t nasked;
+};
+
+static void add_entry(struct setting *s, const char *name, enum scope_kind kind)
+{
+    struct scope_entry *entry = &s->entries[s->scope.n++];
+
+    assert_true(s->scope.n <= NREGIONS_MAX);
+    (void)snprintf(entry->name, sizeof(entry->name), "%s", name);
+    entry->kind = kind;
+    s->scope.entries = s->entries;
+}
+
+static void add_rows(struct setting *s, const char *name, struct rows *rows)
+{
+    add_entry(s, name, SCOPE_REGION);
+    s->sweep.regions[s->nasked++] =
+        (struct sweep_region){.name = name, .ended = true, .states = {rows}};
+}
+
+static void add_failure(struct setting *s, const char *name,
+                        enum failure_kind kind, const char *code)
+{
+    struct sweep_region *region = &s->sweep.regions[s->nasked++];
+
+    add_entry(s, name, SCOPE_REGION);
+    *region = (struct sweep_region){.name = name, .ended = true};
+    region->failure.kind = kind;
+    failure_set_code(&region->failure, span_of(code));
+}
+
+static enum err_code render(const struct setting *s,
+                            const struct question *question, size_t budget,
+                            struct buf *out, struct report_summary *summary,
+                            struct err *err)
+{
+    const struct report_input input = {
+        .question = question,
+        .scope = &s->scope,
+        .sweep = &s->sweep,
+        .atlas = &ATLAS,
+        .budget = budget,
+    };
+
+    return report_render(&input, out, summary, err);
+}
+
+static void assert_report(const struct setting *s,
+                          const struct question *question, const char *expected,
+                          struct report_summary summary)
+{
+    struct buf out = BUF_INIT(ROOMY);
+    struct report_summary got = {0};
+    struct err err = {0};
+
+    buf_add_str(&out, "left over");
+    if (render(s, question, ROOMY, &out, &got, &err))
+        fail_msg("report_render: %s", err.msg);
+    assert_string_equal(out.data, expected);
+    assert_int_equal(got.nfailed, summary.nfailed);
+    assert_int_equal(got.total, summary.total);
+    assert_int_equal(got.shown, summary.shown);
+    buf_release(&out);
+}
+
+static struct rows NO_ROWS = {(const char *const[]){NULL}, 0};
+static struct rows ROWS_A = {(const char *const[]){"a1", "a2", NULL}, 0};
+static struct rows ROWS_B = {(const char *const[]){"b1", NULL}, 0};
+
+static void test_report_render__is_an_array_when_nothing_is_found(void **state)
+{
+    struct setting s = {0};
+
+    (void)state;
+    assert_report(&s, &LIST, "[]", (struct report_summary){0});
+    assert_report(&s, &IN_PLACE, "[]", (struct report_summary){0});
+    add_rows(&s, "us-east-1", &NO_ROWS);
+    assert_report(&s, &LIST, "[]", (struct report_summary){0});
+}
+
+static void test_report_render__keeps_the_order_asked_for(void **state)
+{
+    struct setting s = {0};
+
+    (void)state;
+    add_rows(&s, "us-east-1", &ROWS_B);
+    add_rows(&s, "af-south-1", &NO_ROWS);
+    add_rows(&s, "eu-west-1", &ROWS_A);
+    assert_report(&s, &LIST,
+                  "[{\"region\":\"us-east-1\",\"v\":\"b1\"},"
+                  "{\"region\":\"eu-west-1\",\"v\":\"a1\"},"
+                  "{\"region\":\"eu-west-1\",\"v\":\"a2\"}]",
+                  (struct report_summary){0, 3, 3});
+}
+
+#define DENIED_ELEMENT                                                         \
+    "{\"region\":\"us-east-1\",\"error\":\"UnauthorizedOperation: access "     \
+    "denied, possibly by a service control policy\"}"
+#define UNKNOWN_ELEMENT                                                        \
+    "{\"region\":\"us-east-9\",\"error\":\"unknown, or not enabled in this "   \
+    "account; nearest: us-east-1, us-east-2\"}"
+
+static void fill_mixed(struct setting *s)
+{
+    add_rows(s, "eu-west-1", &ROWS_A);
+    add_failure(s, "us-east-1", FAILURE_DENIED, "UnauthorizedOperation");
+    add_entry(s, "us-east-9", SCOPE_UNKNOWN);
+    add_rows(s, "eu-west-2", &ROWS_B);
+}
+
+static void test_report_render__puts_failures_before_findings(void **state)
+{
+    struct setting s = {0};
+
+    (void)state;
+    fill_mixed(&s);
+    assert_report(&s, &LIST,
+                  "[" DENIED_ELEMENT "," UNKNOWN_ELEMENT ","
+                  "{\"region\":\"eu-west-1\",\"v\":\"a1\"},"
+                  "{\"region\":\"eu-west-1\",\"v\":\"a2\"},"
+                  "{\"region\":\"eu-west-2\",\"v\":\"b1\"}]",
+                  (struct report_summary){2, 3, 3});
+}
+
+static void test_report_render__puts_failures_in_their_place(void **state)
+{
+    struct setting s = {0};
+
+    (void)state;
+    fill_mixed(&s);
+    assert_report(&s, &IN_PLACE,
+                  "[{\"region\":\"eu-west-1\",\"v\":\"a1\"},"
+                  "{\"region\":\"eu-west-1\",\"v\":\"a2\"}," DENIED_ELEMENT
+                  "," UNKNOWN_ELEMENT ","
+                  "{\"region\":\"eu-west-2\",\"v\":\"b1\"}]",
+                  (struct report_summary){2, 3, 3});
+}
+
+/* A region that failed may have rows from before its failure. */
+static void test_report_render__leaves_out_rows_of_a_failed_region(void **state)
+{
+    struct setting s = {0};
+
+    (void)state;
+    add_failure(&s, "us-east-1", FAILURE_DENIED, "UnauthorizedOperation");
+    s.sweep.regions[0].states[0] = &ROWS_A;
+    assert_report(&s, &LIST, "[" DENIED_ELEMENT "]",
+                  (struct report_summary){1, 0, 0});
+    assert_report(&s, &IN_PLACE, "[" DENIED_ELEMENT "]",
+                  (struct report_summary){1, 0, 0});
+}
+
+static void test_report_render__says_why_a_name_was_not_asked(void **state)
+{
+    static const struct {
+        enum atlas_source source;
+        const char *name;
+        enum scope_kind kind;
+        const char *error;
+    } cases[] = {
+        {ATLAS_ACCOUNT, "evil.example", SCOPE_ILL_FORMED, "not a region name"},
+        {ATLAS_ACCOUNT, "useast1", SCOPE_ILL_FORMED,
+         "not a region name; nearest: us-east-1, us-east-2"},
+        {ATLAS_ACCOUNT, "eu-west-3", SCOPE_UNKNOWN,
+         "unknown, or not enabled in this account; nearest: eu-west-1, "
+         "eu-west-2"},
+        {ATLAS_CONFIGURED, "xx-nowhere-1", SCOPE_UNKNOWN,
+         "not among the regions this function may ask"},
+        {ATLAS_BUILT_IN, "eu-east-1", SCOPE_UNKNOWN,
+         "unknown region; nearest: eu-west-1, us-east-1, eu-west-2"},
+        {ATLAS_ACCOUNT, "\xE2\x98\x83", SCOPE_ILL_FORMED, "not a region name"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct atlas atlas = {cases[i].source, KNOWN, 4};
+        struct setting s = {0};
+        const struct report_input input = {&LIST, &s.scope, &s.sweep, &atlas,
+                                           ROOMY};
+        struct report_summary summary;
+        struct buf out = BUF_INIT(ROOMY);
+        char expected[256];
+
+        add_entry(&s, cases[i].name, cases[i].kind);
+        (void)snprintf(expected, sizeof(expected),
+                       "[{\"region\":\"%s\",\"error\":\"%s\"}]", cases[i].name,
+                       cases[i].error);
+        assert_int_equal(report_render(&input, &out, &summary, NULL), ERR_OK);
+        assert_string_equal(out.data, expected);
+        assert_int_equal(summary.nfailed, 1);
+        buf_release(&out);
+    }
+}
+
+static void test_report_render__keeps_sentences_within_their_limit(void **state)
+{
+    static const char *const longest[] = {
+        "aaaaaaaaaaaaaaaaaaaaaaa-bbbbb-1",
+        "aaaaaaaaaaaaaaaaaaaaaaa-bbbbb-2",
+        "aaaaaaaaaaaaaaaaaaaaaaa-bbbbb-3",
+    };
+    const struct atlas atlas = {ATLAS_CONFIGURED, longest, 3};
+    struct setting s = {0};
+    const struct report_input input = {&LIST, &s.scope, &s.sweep, &atlas,
+                                       ROOMY};
+    struct report_summary summary;
+    struct buf out = BUF_INIT(ROOMY);
+    json_t *array;
+    const json_t *error;
+
+    (void)state;
+    add_entry(&s, "aaaaaaaaaaaaaaaaaaaaaaa-bbbbb-4", SCOPE_UNKNOWN);
+    assert_int_equal(report_render(&input, &out, &summary, NULL), ERR_OK);
+    array = json_loads(out.data, 0, NULL);
+    error = json_object_get(json_array_get(array, 0), "error");
+    /* 43 of its own, 11 more and three names of 31 with two separators. */
+    assert_int_equal(json_string_length(error), 43 + 11 + 3 * 31 + 2 * 2);
+    json_decref(array);
+    buf_release(&out);
+}
+
+/* Bytes that text takes as a JSON string, by another implementation. */
+static size_t string_len(const struct buf *text)
+{
+    json_t *string = json_stringn(text->data, text->len);
+    char *dumped = json_dumps(string, JSON_ENCODE_ANY);
+    size_t len;
+
+    assert_non_null(dumped);
+    len = strlen(dumped) - 2; /* the quotes */
+    free(dumped);
+    json_decref(string);
+    return len;
+}
+
+/* Names as people tag them: all that JSON escapes, and what it need not. So
+ * many of each that the room kept for the end does not hide a wrong sum. */
+#define TIMES_8(s) s s s s s s s s
+static struct rows ODD_ROWS = {
+    (const char *const[]){"plain", TIMES_8(TIMES_8("\"\"")),
+                          TIMES_8(TIMES_8("\\\\\\")),
+                          TIMES_8("tab\tline\ncr\rbell\x07"),
+                          "\x7F \xC3\xBC \xE2\x80\xA8 \xF0\x9F\x98\x80",
+                          "</script>", "", "\\\"\\\"\x01\\\"", NULL},
+    0};
+#define NODD 8
+
+static void check_budget(const struct setting *s, size_t budget,
+                         const json_t *whole, size_t *shown)
+{
+    struct buf out = BUF_INIT(ROOMY);
+    struct report_summary summary = {0};
+    json_t *array;
+    const json_t *omitted;
+
+    if (render(s, &LIST, budget, &out, &summary, NULL)) {
+        assert_int_equal(*shown, 0);
+        buf_release(&out);
+        return;
+    }
+    array = json_loadb(out.data, out.len, 0, NULL);
+    assert_non_null(array);
+    assert_true(string_len(&out) <= budget);
+    assert_int_equal(summary.total, NODD);
+    assert_true(summary.shown >= *shown);
+    *shown = summary.shown;
+    for (size_t i = 0; i < summary.shown; i++)
+        assert_true(
+            json_equal(json_array_get(array, i), json_array_get(whole, i)));
+    omitted = json_object_get(json_array_get(array, summary.shown), "omitted");
+    assert_int_equal(json_array_size(array),
+                     summary.shown + (summary.shown < NODD ? 1 : 0));
+    if (summary.shown < NODD) {
+        assert_int_equal(json_integer_value(json_object_get(omitted, "total")),
+                         NODD);
+        assert_int_equal(json_integer_value(json_object_get(omitted, "shown")),
+                         (json_int_t)summary.shown);
+    }
+    json_decref(array);
+    buf_release(&out);
+}
+
+static void
+test_report_render__cuts_at_a_whole_row_within_the_budget(void **state)
+{
+    struct setting s = {0};
+    struct buf whole = BUF_INIT(ROOMY);
+    struct report_summary summary;
+    size_t len;
+    size_t shown = 0;
+    json_t *array;
+
+    (void)state;
+    add_rows(&s, "us-east-1", &ODD_ROWS);
+    assert_int_equal(render(&s, &LIST, ROOMY, &whole, &summary, NULL), ERR_OK);
+    array = json_loadb(whole.data, whole.len, 0, NULL);
+    assert_int_equal(json_array_size(array), NODD);
+    len = string_len(&whole);
+    for (size_t budget = 0; budget < len + 128; budget++)
+        check_budget(&s, budget, array, &shown);
+    assert_int_equal(shown, NODD);
+    json_decref(array);
+    buf_release(&whole);
+}
+
+/* The room is used: a budget that is enough for all is not cut. */
+static void test_report_render__wastes_little_of_the_budget(void **state)
+{
+    struct setting s = {0};
+    struct buf out = BUF_INIT(ROOMY);
+    struct report_summary summary;
+    size_t len;
+
+    (void)state;
+    add_rows(&s, "us-east-1", &ODD_ROWS);
+    assert_int_equal(render(&s, &LIST, ROOMY, &out, &summary, NULL), ERR_OK);
+    len = string_len(&out);
+    assert_int_equal(render(&s, &LIST, len + 128, &out, &summary, NULL),
+                     ERR_OK);
+    assert_int_equal(summary.shown, NODD);
+    buf_release(&out);
+}
+
+static void
+test_report_render__shows_no_row_after_one_that_did_not_fit(void **state)
+{
+    static char big[5000];
+    struct rows rows = {(const char *const[]){"first", big, "last", NULL}, 0};
+    struct setting s = {0};
+    struct buf out = BUF_INIT((size_t)1000);
+    struct report_summary summary;
+
+    (void)state;
+    memset(big, '"', sizeof(big) - 1);
+    add_rows(&s, "us-east-1", &rows);
+    add_rows(&s, "us-east-2", &ROWS_A);
+    /* The row is longer than the buffer itself. */
+    assert_int_equal(render(&s, &IN_PLACE, 1000, &out, &summary, NULL), ERR_OK);
+    assert_string_equal(out.data, "[{\"region\":\"us-east-1\",\"v\":\"first\"},"
+                                  "{\"omitted\":{\"total\":5,\"shown\":1}}]");
+    buf_release(&out);
+}
+
+static void test_report_render__tells_failures_after_it_is_full(void **state)
+{
+    static char big[5000];
+    struct rows rows = {(const char *const[]){big, NULL}, 0};
+    struct setting s = {0};
+    struct buf out = BUF_INIT((size_t)1000);
+    struct report_summary summary;
+
+    (void)state;
+    memset(big, 'x', sizeof(big) - 1);
+    add_rows(&s, "us-east-2", &rows);
+    add_failure(&s, "us-east-1", FAILURE_DENIED, "UnauthorizedOperation");
+    assert_int_equal(render(&s, &IN_PLACE, 1000, &out, &summary, NULL), ERR_OK);
+    assert_string_equal(out.data, "[" DENIED_ELEMENT
+                                  ",{\"omitted\":{\"total\":1,\"shown\":0}}]");
+    buf_release(&out);
+}
+
+static void test_report_render__fails_when_failures_do_not_fit(void **state)
+{
+    struct setting s = {0};
+    struct buf out = BUF_INIT(ROOMY);
+    struct report_summary summary;
+    struct err err = {0};
+
+    (void)state;
+    add_failure(&s, "us-east-1", FAILURE_DENIED, "UnauthorizedOperation");
+    assert_int_equal(render(&s, &LIST, 200, &out, &summary, &err), ERR_LIMIT);
+    assert_string_equal(err.msg,
+                        "report: the failures alone take more than 200 bytes");
+    assert_int_equal(render(&s, &LIST, 300, &out, &summary, NULL), ERR_OK);
+    buf_release(&out);
+}
+
+static void
+test_report_render__fails_when_omissions_cannot_be_told(void **state)
+{
+    struct setting s = {0};
+    struct buf out = BUF_INIT(ROOMY);
+    struct report_summary summary;
+    struct err err = {0};
+
+    (void)state;
+    add_rows(&s, "us-east-1", &ROWS_A);
+    assert_int_equal(render(&s, &LIST, 10, &out, &summary, &err), ERR_LIMIT);
+    assert_string_equal(err.msg, "report: no room in 10 bytes");
+    buf_release(&out);
+}
+
+static void test_report_render__passes_on_what_a_fold_says(void **state)
+{
+    struct rows rows = {(const char *const[]){"a", "b", NULL}, 2};
+    struct setting s = {0};
+    struct buf out = BUF_INIT(ROOMY);
+    struct report_summary summary;
+    struct err err = {0};
+
+    (void)state;
+    add_rows(&s, "us-east-1", &rows);
+    assert_int_equal(render(&s, &LIST, ROOMY, &out, &summary, &err), ERR_LIMIT);
+    assert_string_equal(err.msg, "rows: bad row");
+    buf_release(&out);
+}
+
+static void test_report_render__reports_every_failed_allocation(void **state)
+{
+    struct setting s = {0};
+    size_t n;
+
+    (void)state;
+    fill_mixed(&s);
+    for (n = 0;; n++) {
+        struct buf out = BUF_INIT(ROOMY);
+        struct report_summary summary;
+        struct err err = {0};
+        enum err_code rc;
+
+        fail_alloc_at(n);
+        rc = render(&s, &LIST, 440, &out, &summary, &err);
+        buf_release(&out);
+        if (!fail_alloc_stop()) {
+            assert_int_equal(rc, ERR_OK);
+            assert_true(summary.shown < summary.total);
+            break;
+        }
+        assert_int_equal(rc, ERR_NOMEM);
+        assert_non_null(strstr(err.msg, "out of memory"));
+    }
+    assert_true(n > 30);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_report_render__is_an_array_when_nothing_is_found),
+        cmocka_unit_test(test_report_render__keeps_the_order_asked_for),
+        cmocka_unit_test(test_report_render__puts_failures_before_findings),
+        cmocka_unit_test(test_report_render__puts_failures_in_their_place),
+        cmocka_unit_test(
+            test_report_render__leaves_out_rows_of_a_failed_region),
+        cmocka_unit_test(test_report_render__says_why_a_name_was_not_asked),
+        cmocka_unit_test(
+            test_report_render__keeps_sentences_within_their_limit),
+        cmocka_unit_test(
+            test_report_render__cuts_at_a_whole_row_within_the_budget),
+        cmocka_unit_test(test_report_render__wastes_little_of_the_budget),
+        cmocka_unit_test(
+            test_report_render__shows_no_row_after_one_that_did_not_fit),
+        cmocka_unit_test(test_report_render__tells_failures_after_it_is_full),
+        cmocka_unit_test(test_report_render__fails_when_failures_do_not_fit),
+        cmocka_unit_test(
+            test_report_render__fails_when_omissions_cannot_be_told),
+        cmocka_unit_test(test_report_render__passes_on_what_a_fold_says),
+        cmocka_unit_test(test_report_render__reports_every_failed_allocation),
+    };
+
+    /* So that fail_alloc reaches jansson's allocations. */
+    json_set_alloc_funcs(malloc, free);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,726 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "support/fail_alloc.h"
+#include "support/stage.h"
+#include "survey/sweep.h"
+
+#define ROOMY ((struct fold_limits){1 << 20, 1 << 20})
+#define DEADLINE_MS 25000
+
+#define OPEN_SG_1 XML_GROUP("sg-1", "0.0.0.0/0")
+#define IN_SG_1 XML_GROUP_REF("sg-1")
+#define TWO_INSTANCES                                                          \
+    XML_INSTANCES(XML_INSTANCE("i-1", IN_SG_1) XML_INSTANCE("i-2", ""))
+#define AUTH_FAILURE                                                           \
+    {                                                                          \
+        .times = FAKE_ALWAYS, .status = 401,                                   \
+        .body = XML_ERROR("AuthFailure", "not able to validate")               \
+    }
+#define DENIED                                                                 \
+    {                                                                          \
+        .times = FAKE_ALWAYS, .status = 403,                                   \
+        .body = XML_ERROR("UnauthorizedOperation", "You are not authorized")   \
+    }
+
+static const char *const ONE[] = {"us-east-1"};
+static const char *const THREE[] = {"us-east-1", "af-south-1", "eu-west-1"};
+static const struct fold *const COUNT[] = {&FOLD_COUNT};
+static const struct fold *const EXPOSURE[] = {&FOLD_EXPOSURE};
+
+static struct sweep_options
+options_for(struct stage *s, const struct fold *const *folds, size_t nfolds)
+{
+    return (struct sweep_options){
+        .client = s->client,
+        .folds = folds,
+        .nfolds = nfolds,
+        .limits = ROOMY,
+        .deadline_ms = s->fake.mono_ms + DEADLINE_MS,
+    };
+}
+
+static struct sweep *run_with(const struct sweep_options *options,
+                              const char *const *names, size_t n)
+{
+    struct sweep *sweep = NULL;
+    struct err err = {0};
+
+    if (sweep_new(options, names, n, &sweep, &err) || sweep_run(sweep, &err))
+        fail_msg("sweep: %s", err.msg);
+    for (size_t i = 0; i < n; i++) {
+        assert_string_equal(sweep_get_region(sweep, i)->name, names[i]);
+        assert_true(sweep_get_region(sweep, i)->ended);
+    }
+    return sweep;
+}
+
+/* One fold over the names, with room and time enough. */
+static struct sweep *run(struct stage *s, const struct fold *const *fold,
+                         const char *const *names, size_t n)
+{
+    const struct sweep_options options = options_for(s, fold, 1);
+
+    return run_with(&options, names, n);
+}
+
+static enum failure_kind kind(const struct sweep *sweep, size_t i)
+{
+    return sweep_get_region(sweep, i)->failure.kind;
+}
+
+/* The ids of region i's rows of fold k, a blank behind each; of a count, its
+ * total. */
+static void assert_found(const struct sweep *sweep, const struct fold *fold,
+                         size_t i, size_t k, const char *expected)
+{
+    const void *found = sweep_get_region(sweep, i)->states[k];
+    char text[256] = "";
+    size_t len = 0;
+
+    for (size_t r = 0; r < fold->nrows(found); r++) {
+        json_t *row = NULL;
+        const json_t *id;
+
+        assert_int_equal(fold->row(found, "r", r, &row, NULL), ERR_OK);
+        id = json_object_get(row, "instanceId");
+        if (id)
+            len += (size_t)snprintf(text + len, sizeof(text) - len, "%s ",
+                                    json_string_value(id));
+        else
+            len += (size_t)snprintf(text + len, sizeof(text) - len, "%d ",
+                                    (int)json_integer_value(json_object_get(
+                                        row, "totalInstances")));
+        json_decref(row);
+    }
+    assert_string_equal(text, expected);
+}
+
+static void answer_body(struct stage *s, const char *region,
+                        const char *body_has, const char *body)
+{
+    stage_answer(s, region,
+                 (struct fake_answer){
+                     .body_has = body_has, .after_ms = 10, .body = body});
+}
+
+static void test_sweep_run__asks_all_regions_at_once(void **state)
+{
+    struct stage s;
+    struct sweep *sweep;
+    int64_t began;
+
+    (void)state;
+    stage_init(&s);
+    began = s.fake.mono_ms;
+    for (size_t i = 0; i < 3; i++)
+        stage_answer(&s, THREE[i],
+                     (struct fake_answer){.after_ms = 100 + 100 * (int64_t)i,
+                                          .body = TWO_INSTANCES});
+    sweep = run(&s, COUNT, THREE, 3);
+    assert_int_equal(s.fake.mono_ms - began, 300);
+    assert_int_equal(sweep_nregions(sweep), 3);
+    assert_int_equal(sweep_nfailed(sweep), 0);
+    assert_int_equal(sweep_ninstances(sweep), 6);
+    assert_int_equal(sweep_stats(sweep)->requests, 3);
+    assert_int_equal(sweep_stats(sweep)->pages, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(fake_http_request(s.http, i)->started_ms, began);
+        assert_found(sweep, &FOLD_COUNT, i, 0, "2 ");
+    }
+    assert_string_equal(stage_log(&s), "");
+    sweep_free(sweep);
+    stage_release(&s);
+}
+
+static void test_sweep_run__ends_at_once_without_regions(void **state)
+{
+    struct stage s;
+    struct sweep *sweep;
+
+    (void)state;
+    stage_init(&s);
+    sweep = run(&s, COUNT, NULL, 0);
+    assert_int_equal(sweep_nregions(sweep), 0);
+    assert_int_equal(sweep_nfailed(sweep), 0);
+    sweep_free(sweep);
+    sweep_free(NULL);
+    stage_release(&s);
+}
+
+static void test_sweep_run__lets_a_failed_region_fail_alone(void **state)
+{
+    struct stage s;
+    struct sweep *sweep;
+
+    (void)state;
+    stage_init(&s);
+    answer_body(&s, THREE[0], NULL, TWO_INSTANCES);
+    stage_answer(&s, THREE[1], (struct fake_answer)DENIED);
+    answer_body(&s, THREE[2], NULL, TWO_INSTANCES);
+    sweep = run(&s, COUNT, THREE, 3);
+    assert_int_equal(sweep_nfailed(sweep), 1);
+    assert_int_equal(kind(sweep, 0), FAILURE_NONE);
+    assert_int_equal(kind(sweep, 1), FAILURE_DENIED);
+    assert_int_equal(kind(sweep, 2), FAILURE_NONE);
+    assert_found(sweep, &FOLD_COUNT, 2, 0, "2 ");
+    /* The whole story is in the log, and there alone. */
+    assert_non_null(strstr(stage_log(&s), "\"region\":\"af-south-1\""));
+    assert_non_null(strstr(stage_log(&s), "\"kind\":\"denied\""));
+    assert_non_null(strstr(stage_log(&s), "\"status\":403"));
+    assert_non_null(strstr(stage_log(&s), "\"ec2RequestId\":\"r-4\""));
+    assert_non_null(strstr(stage_log(&s), "You are not authorized"));
+    assert_null(strstr(stage_log(&s), "us-east-1"));
+    sweep_free(sweep);
+    stage_release(&s);
+}
+
+static void
+test_sweep_run__ends_a_region_whose_other_listing_fails(void **state)
+{
+    struct stage s;
+    struct sweep *sweep;
+    const struct fake_answer denied = DENIED;
+    struct fake_answer groups = denied;
+
+    (void)state;
+    stage_init(&s);
+    groups.body_has = "DescribeSecurityGroups";
+    stage_answer(&s, ONE[0], groups);
+    stage_answer(
+        &s, ONE[0],
+        (struct fake_answer){.body_has = "DescribeInstances", .hangs = true});
+    sweep = run(&s, EXPOSURE, ONE, 1);
+    assert_int_equal(kind(sweep, 0), FAILURE_DENIED);
+    assert_int_equal(fake_http_in_flight(s.http), 0);
+    sweep_free(sweep);
+    stage_release(&s);
+}
+
+/* What only some regions refuse is the region's fault, not the key's. */
+static void test_sweep_run__tells_a_region_that_is_not_enabled(void **state)
+{
+    const struct fake_answer auth = AUTH_FAILURE;
+    const struct fake_answer denied = DENIED;
+    const struct fake_answer good = {.body = TWO_INSTANCES};
+    const struct fake_answer dead = {.failure = HTTP_RESOLVE,
+                                     .times = FAKE_ALWAYS};
+    const struct {
+        struct fake_answer answers[3];
+        enum failure_kind kinds[3];
+    } cases[] = {
+        {{good, auth, good}, {FAILURE_NONE, FAILURE_NOT_ENABLED, FAILURE_NONE}},
+        {{auth, auth, denied},
+         {FAILURE_NOT_ENABLED, FAILURE_NOT_ENABLED, FAILURE_DENIED}},
+        {{auth, auth, auth}, {FAILURE_AUTH, FAILURE_AUTH, FAILURE_AUTH}},
+        {{dead, auth, dead}, {FAILURE_RESOLVE, FAILURE_AUTH, FAILURE_RESOLVE}},
+    };
+
+    (void)state;
+    for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+        struct stage s;
+        struct sweep *sweep;
+
+        stage_init(&s);
+        for (size_t i = 0; i < 3; i++)
+            stage_answer(&s, THREE[i], cases[c].answers[i]);
+        sweep = run(&s, COUNT, THREE, 3);
+        for (size_t i = 0; i < 3; i++)
+            if (kind(sweep, i) != cases[c].kinds[i])
+                fail_msg("case %zu, region %zu: %s", c, i,
+                         failure_kind_name(kind(sweep, i)));
+        sweep_free(sweep);
+        stage_release(&s);
+    }
+}
+
+static void test_sweep_run__ends_at_the_deadline(void **state)
+{
+    struct stage s;
+    struct sweep *sweep;
+    struct sweep_options options;
+    int64_t began;
+
+    (void)state;
+    stage_init(&s);
+    began = s.fake.mono_ms;
+    options = options_for(&s, COUNT, 1);
+    options.deadline_ms = began + 1500;
+    answer_body(&s, THREE[0], NULL, TWO_INSTANCES);
+    stage_answer(&s, THREE[1], (struct fake_answer){.hangs = true});
+    stage_answer(&s, THREE[2],
+                 (struct fake_answer){.times = 1,
+                                      .status = 503,
+                                      .body = XML_ERROR("Unavailable", "x")});
+    stage_answer(&s, THREE[2], (struct fake_answer){.hangs = true});
+    sweep = run_with(&options, THREE, 3);
+    assert_int_equal(s.fake.mono_ms, began + 1500);
+    assert_int_equal(sweep_nfailed(sweep), 2);
+    assert_int_equal(kind(sweep, 0), FAILURE_NONE);
+    assert_int_equal(kind(sweep, 1), FAILURE_DEADLINE);
+    assert_int_equal(sweep_get_region(sweep, 1)->failure.waited_ms, 1500);
+    assert_int_equal(kind(sweep, 2), FAILURE_DEADLINE);
+    /* What it was trying again for is worth knowing. */
+    assert_string_equal(sweep_get_region(sweep, 2)->failure.text,
+                        "Unavailable: EC2 failed");
+    assert_int_equal(fake_http_in_flight(s.http), 0);
+    sweep_free(sweep);
+    stage_release(&s);
+}
+
+static void test_sweep_run__gives_up_a_silent_region(void **state)
+{
+    struct stage s;
+    struct sweep *sweep;
+    int64_t began;
+
+    (void)state;
+    stage_init(&s);
+    began = s.fake.mono_ms;
+    answer_body(&s, THREE[0], NULL, TWO_INSTANCES);
+    stage_answer(&s, THREE[1], (struct fake_answer){.hangs = true});
+    answer_body(&s, THREE[2], NULL, TWO_INSTANCES);
+    sweep = run(&s, COUNT, THREE, 3);
+    assert_int_equal(kind(sweep, 1), FAILURE_SILENT);
+    assert_int_equal(s.fake.mono_ms - began, STAGE_NO_PROGRESS_MS);
+    sweep_free(sweep);
+    stage_release(&s);
+}
+
+static void test_sweep_run__takes_every_page(void **state)
+{
+    struct stage s;
+    struct sweep *sweep;
+
+    (void)state;
+    stage_init(&s);
+    answer_body(&s, ONE[0], "NextToken=t2",
+                XML_INSTANCES_PAGE(XML_INSTANCE("i-3", ""), "t3"));
+    answer_body(&s, ONE[0], "NextToken=t3",
+                XML_INSTANCES(XML_INSTANCE("i-4", "")));
+    answer_body(&s, ONE[0], "MaxResults=1000",
+                XML_INSTANCES_PAGE(
+                    XML_INSTANCE("i-1", "") XML_INSTANCE("i-2", ""), "t2"));
+    sweep = run(&s, COUNT, ONE, 1);
+    assert_found(sweep, &FOLD_COUNT, 0, 0, "4 ");
+    assert_int_equal(sweep_ninstances(sweep), 4);
+    assert_int_equal(sweep_stats(sweep)->pages, 3);
+    sweep_free(sweep);
+    stage_release(&s);
+}
+
+static void test_sweep_run__never_counts_a_broken_page_twice(void **state)
+{
+    static const char page[] = TWO_INSTANCES;
+    struct stage s;
+    struct sweep *sweep;
+
+    (void)state;
+    stage_init(&s);
+    stage_answer(&s, ONE[0],
+                 (struct fake_answer){.times = 2,
+                                      .body = page,
+                                      .body_len = sizeof(page) - 60,
+                                      .failure = HTTP_BROKEN});
+    answer_body(&s, ONE[0], NULL, page);
+    sweep = run(&s, COUNT, ONE, 1);
+    assert_found(sweep, &FOLD_COUNT, 0, 0, "2 ");
+    assert_int_equal(sweep_ninstances(sweep), 2);
+    assert_int_equal(sweep_stats(sweep)->retries, 2);
+    sweep_free(sweep);
+    stage_release(&s);
+}
+
+static void
+test_sweep_run__begins_a_listing_anew_when_its_token_expires(void **state)
+{
+    struct stage s;
+    struct sweep *sweep;
+
+    (void)state;
+    stage_init(&s);
+    stage_answer(&s, ONE[0],
+                 (struct fake_answer){
+                     .body_has = "NextToken=t2",
+                     .status = 400,
+                     .body = XML_ERROR("InvalidPaginationToken", "expired")});
+    answer_body(&s, ONE[0], "NextToken=t2",
+                XML_INSTANCES(XML_INSTANCE("i-3", "")));
+    stage_answer(&s, ONE[0],
+                 (struct fake_answer){
+                     .times = 2,
+                     .body = XML_INSTANCES_PAGE(XML_INSTANCE("i-1", "")
+                                                    XML_INSTANCE("i-2", ""),
+                                                "t2")});
+    sweep = run(&s, COUNT, ONE, 1);
+    assert_found(sweep, &FOLD_COUNT, 0, 0, "3 ");
+    sweep_free(sweep);
+    stage_release(&s);
+}
+
+/* What on_progress was told. */
+struct progress {
+    size_t n;
+    size_t ended[8];
+    size_t asked;
+    uint64_t requests;
+};
+
+static void on_progress(void *arg, size_t ended, size_t asked,
+                        const struct ec2_stats *stats)
+{
+    struct progress *p = arg;
+
+    assert_true(p->n < 8);
+    p->ended[p->n++] = ended;
+    p->asked = asked;
+    p->requests = stats->requests;
+}
+
+static void test_sweep_run__tells_of_progress(void **state)
+{
+    struct stage s;
+    struct sweep *sweep;
+    struct sweep_options options;
+    struct progress p = {0};
+
+    (void)state;
+    stage_init(&s);
+    options = options_for(&s, COUNT, 1);
+    options.on_progress = on_progress;
+    options.arg = &p;
+    options.deadline_ms = s.fake.mono_ms + 1000;
+    answer_body(&s, THREE[0], NULL, TWO_INSTANCES);
+    stage_answer(&s, THREE[1], (struct fake_answer)DENIED);
+    stage_answer(&s, THREE[2], (struct fake_answer){.hangs = true});
+    sweep = run_with(&options, THREE, 3);
+    assert_int_equal(p.n, 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(p.ended[i], i + 1);
+    assert_int_equal(p.asked, 3);
+    assert_int_equal(p.requests, 3);
+    sweep_free(sweep);
+    stage_release(&s);
+}
+
+static void test_sweep_run__asks_for_what_the_folds_need(void **state)
+{
+    static const struct fold *const owner[] = {&FOLD_OWNER};
+    struct stage s;
+    struct sweep *sweep;
+
+    (void)state;
+    stage_init(&s);
+    answer_body(&s, ONE[0], "DescribeInstances", TWO_INSTANCES);
+    sweep = run(&s, owner, ONE, 1);
+    assert_int_equal(fake_http_nrequests(s.http), 1);
+    assert_found(sweep, &FOLD_OWNER, 0, 0, "i-1 i-2 ");
+    sweep_free(sweep);
+
+    answer_body(&s, ONE[0], "DescribeInstances", TWO_INSTANCES);
+    answer_body(&s, ONE[0], "DescribeSecurityGroups", XML_GROUPS(OPEN_SG_1));
+    sweep = run(&s, EXPOSURE, ONE, 1);
+    assert_int_equal(fake_http_nrequests(s.http), 3);
+    assert_found(sweep, &FOLD_EXPOSURE, 0, 0, "i-1 ");
+    sweep_free(sweep);
+    stage_release(&s);
+}
+
+static void test_sweep_run__answers_several_folds_with_one_pass(void **state)
+{
+    static const struct fold *const folds[] = {&FOLD_COUNT, &FOLD_EXPOSURE,
+                                               &FOLD_OWNER};
+    struct stage s;
+    struct sweep *sweep;
+    struct sweep_options options;
+
+    (void)state;
+    stage_init(&s);
+    options = options_for(&s, folds, 3);
+    /* Exposure drops its candidates; the others still want every page. */
+    options.limits.pending_max = 0;
+    answer_body(&s, ONE[0], "NextToken=t2",
+                XML_INSTANCES(XML_INSTANCE("i-3", IN_SG_1)));
+    answer_body(&s, ONE[0], "Filter.1.Name=network-interface.group-id",
+                XML_INSTANCES(XML_INSTANCE("i-1", IN_SG_1)
+                                  XML_INSTANCE("i-3", IN_SG_1)));
+    answer_body(&s, ONE[0], "DescribeInstances",
+                XML_INSTANCES_PAGE(XML_INSTANCE("i-1", IN_SG_1)
+                                       XML_INSTANCE("i-2", ""),
+                                   "t2"));
+    stage_answer(&s, ONE[0],
+                 (struct fake_answer){.body_has = "DescribeSecurityGroups",
+                                      .after_ms = 500,
+                                      .body = XML_GROUPS(OPEN_SG_1)});
+    sweep = run_with(&options, ONE, 1);
+    assert_int_equal(kind(sweep, 0), FAILURE_NONE);
+    assert_found(sweep, &FOLD_COUNT, 0, 0, "3 ");
+    assert_found(sweep, &FOLD_EXPOSURE, 0, 1, "i-1 i-3 ");
+    assert_found(sweep, &FOLD_OWNER, 0, 2, "i-1 i-2 i-3 ");
+    assert_int_equal(fake_http_nrequests(s.http), 4);
+    sweep_free(sweep);
+    stage_release(&s);
+}
+
+/* n open groups, "sg-000" and on; the text is the caller's. */
+static char *groups_xml(int n)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+
+    assert_non_null(out);
+    (void)fputs("<DescribeSecurityGroupsResponse><securityGroupInfo>", out);
+    for (int i = 0; i < n; i++)
+        (void)fprintf(out,
+                      "<item><groupId>sg-%03d</groupId><ipPermissions><item>"
+                      "<ipProtocol>-1</ipProtocol><ipv6Ranges><item><cidrIpv6>"
+                      "::/0</cidrIpv6></item></ipv6Ranges></item>"
+                      "</ipPermissions></item>",
+                      i);
+    (void)fputs("</securityGroupInfo></DescribeSecurityGroupsResponse>", out);
+    (void)fclose(out);
+    return text;
+}
+
+/* Values in the filter of a request. */
+static size_t count_values(const struct fake_request *request)
+{
+    const char *at = request->body;
+    size_t n = 0;
+
+    while ((at = strstr(at, "&Filter.1.Value."))) {
+        n++;
+        at++;
+    }
+    return n;
+}
+
+static void test_sweep_run__cuts_a_follow_up_into_calls(void **state)
+{
+    static const struct {
+        int ngroups;
+        size_t calls;
+        size_t last; /* values in the last call */
+    } cases[] = {{1, 1, 1},   {199, 1, 199}, {200, 1, 200},
+                 {201, 2, 1}, {400, 2, 200}, {401, 3, 1}};
+
+    (void)state;
+    for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+        char *groups = groups_xml(cases[c].ngroups);
+        struct stage s;
+        struct sweep *sweep;
+        struct sweep_options options;
+        size_t n = 0;
+
+        stage_init(&s);
+        options = options_for(&s, EXPOSURE, 1);
+        options.limits.pending_max = 0;
+        stage_answer(&s, ONE[0],
+                     (struct fake_answer){.body_has = "DescribeSecurityGroups",
+                                          .after_ms = 500,
+                                          .body = groups});
+        stage_answer(&s, ONE[0],
+                     (struct fake_answer){
+                         .body_has = "Filter.1.Name=network-interface.group-id",
+                         .times = FAKE_ALWAYS,
+                         .body = XML_INSTANCES(
+                             XML_INSTANCE("i-1", XML_GROUP_REF("sg-000")))});
+        answer_body(&s, ONE[0], NULL, TWO_INSTANCES);
+        sweep = run_with(&options, ONE, 1);
+        assert_found(sweep, &FOLD_EXPOSURE, 0, 0, "i-1 ");
+        n = fake_http_nrequests(s.http);
+        assert_int_equal(n, 2 + cases[c].calls);
+        for (size_t i = 2; i + 1 < n; i++)
+            assert_int_equal(count_values(fake_http_request(s.http, i)), 200);
+        assert_int_equal(count_values(fake_http_request(s.http, n - 1)),
+                         cases[c].last);
+        sweep_free(sweep);
+        stage_release(&s);
+        free(groups);
+    }
+}
+
+static void
+test_sweep_run__stops_paging_when_nothing_more_is_wanted(void **state)
+{
+    struct stage s;
+    struct sweep *sweep;
+
+    (void)state;
+    stage_init(&s);
+    answer_body(&s, ONE[0], "DescribeSecurityGroups",
+                XML_GROUPS(XML_GROUP("sg-1", "10.0.0.0/8")));
+    stage_answer(&s, ONE[0],
+                 (struct fake_answer){.body_has = "DescribeInstances",
+                                      .after_ms = 100,
+                                      .body = XML_INSTANCES_PAGE(
+                                          XML_INSTANCE("i-1", IN_SG_1), "t2")});
+    sweep = run(&s, EXPOSURE, ONE, 1);
+    assert_int_equal(kind(sweep, 0), FAILURE_NONE);
+    assert_found(sweep, &FOLD_EXPOSURE, 0, 0, "");
+    assert_int_equal(fake_http_nrequests(s.http), 2);
+    sweep_free(sweep);
+    stage_release(&s);
+}
+
+static void test_sweep_run__ends_a_region_past_a_limit(void **state)
+{
+    static const struct fold *const owner[] = {&FOLD_OWNER};
+    static const char *const two[] = {"us-east-1", "eu-west-1"};
+    struct stage s;
+    struct sweep *sweep;
+    struct sweep_options options;
+
+    (void)state;
+    stage_init(&s);
+    options = options_for(&s, owner, 1);
+    options.limits.rows_max = 128;
+    answer_body(&s, two[0], NULL,
+                XML_INSTANCES(XML_INSTANCE("i-1", "") XML_INSTANCE("i-2", "")
+                                  XML_INSTANCE("i-3", "")));
+    answer_body(&s, two[1], NULL, XML_INSTANCES(XML_INSTANCE("i-4", "")));
+    sweep = run_with(&options, two, 2);
+    assert_int_equal(kind(sweep, 0), FAILURE_LIMIT);
+    assert_string_equal(sweep_get_region(sweep, 0)->failure.text,
+                        "findings: more than 128 bytes in one region");
+    assert_int_equal(kind(sweep, 1), FAILURE_NONE);
+    assert_found(sweep, &FOLD_OWNER, 1, 0, "i-4 ");
+    assert_int_equal(fake_http_nrequests(s.http), 2);
+    sweep_free(sweep);
+    stage_release(&s);
+}
+
+static void test_sweep_run__fails_regions_that_cannot_be_asked(void **state)
+{
+    struct stage s;
+    struct sweep *sweep;
+    struct sweep_options options;
+    struct aws_client *bare = NULL;
+
+    (void)state;
+    stage_init(&s);
+    options = options_for(&s, COUNT, 1);
+    assert_int_equal(aws_client_new(aws_client_options(s.client), &bare, NULL),
+                     ERR_OK);
+    options.client = bare;
+    sweep = run_with(&options, THREE, 3);
+    assert_int_equal(sweep_nfailed(sweep), 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(kind(sweep, i), FAILURE_AUTH);
+    sweep_free(sweep);
+    aws_client_free(bare);
+    stage_release(&s);
+}
+
+static void test_sweep_free__ends_what_has_not_ended(void **state)
+{
+    struct stage s;
+    struct sweep *sweep = NULL;
+    struct sweep_options options;
+
+    (void)state;
+    stage_init(&s);
+    options = options_for(&s, COUNT, 1);
+    assert_int_equal(sweep_new(&options, THREE, 3, &sweep, NULL), ERR_OK);
+    sweep_free(sweep);
+    assert_int_equal(fake_http_nrequests(s.http), 0);
+    stage_release(&s);
+}
+
+/* Two regions, three folds, a follow-up: all that allocates. */
+static void run_once_with_failures(struct stage *s, bool *failed, size_t n)
+{
+    static const struct fold *const folds[] = {&FOLD_COUNT, &FOLD_OWNER,
+                                               &FOLD_EXPOSURE};
+    struct sweep_options options = options_for(s, folds, 3);
+    struct sweep *sweep = NULL;
+    struct err err = {0};
+    enum err_code rc;
+
+    options.limits.pending_max = 0;
+    fail_alloc_at(n);
+    rc = sweep_new(&options, THREE, 2, &sweep, &err);
+    if (!rc)
+        rc = sweep_run(sweep, &err);
+    *failed = fail_alloc_stop();
+    if (rc) {
+        assert_true(*failed);
+        assert_int_equal(rc, ERR_NOMEM);
+        assert_null(sweep);
+        return;
+    }
+    assert_int_equal(sweep_nfailed(sweep), *failed ? 1 : 0);
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(sweep_get_region(sweep, i)->ended);
+        assert_true(kind(sweep, i) == FAILURE_NONE ||
+                    kind(sweep, i) == FAILURE_NOMEM);
+    }
+    sweep_free(sweep);
+    assert_int_equal(fake_http_in_flight(s->http), 0);
+}
+
+static void test_sweep_run__survives_every_failed_allocation(void **state)
+{
+    bool failed = true;
+    size_t n;
+
+    (void)state;
+    for (n = 0; failed; n++) {
+        struct stage s;
+
+        stage_init(&s);
+        for (size_t i = 0; i < 2; i++) {
+            stage_answer(
+                &s, THREE[i],
+                (struct fake_answer){.body_has = "DescribeSecurityGroups",
+                                     .after_ms = 500,
+                                     .body = XML_GROUPS(OPEN_SG_1)});
+            stage_answer(&s, THREE[i],
+                         (struct fake_answer){.times = FAKE_ALWAYS,
+                                              .body = TWO_INSTANCES});
+        }
+        run_once_with_failures(&s, &failed, n);
+        stage_release(&s);
+    }
+    assert_true(n > 80);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sweep_run__asks_all_regions_at_once),
+        cmocka_unit_test(test_sweep_run__ends_at_once_without_regions),
+        cmocka_unit_test(test_sweep_run__lets_a_failed_region_fail_alone),
+        cmocka_unit_test(
+            test_sweep_run__ends_a_region_whose_other_listing_fails),
+        cmocka_unit_test(test_sweep_run__tells_a_region_that_is_not_enabled),
+        cmocka_unit_test(test_sweep_run__ends_at_the_deadline),
+        cmocka_unit_test(test_sweep_run__gives_up_a_silent_region),
+        cmocka_unit_test(test_sweep_run__takes_every_page),
+        cmocka_unit_test(test_sweep_run__never_counts_a_broken_page_twice),
+        cmocka_unit_test(
+            test_sweep_run__begins_a_listing_anew_when_its_token_expires),
+        cmocka_unit_test(test_sweep_run__tells_of_progress),
+        cmocka_unit_test(test_sweep_run__asks_for_what_the_folds_need),
+        cmocka_unit_test(test_sweep_run__answers_several_folds_with_one_pass),
+        cmocka_unit_test(test_sweep_run__cuts_a_follow_up_into_calls),
+        cmocka_unit_test(
+            test_sweep_run__stops_paging_when_nothing_more_is_wanted),
+        cmocka_unit_test(test_sweep_run__ends_a_region_past_a_limit),
+        cmocka_unit_test(test_sweep_run__fails_regions_that_cannot_be_asked),
+        cmocka_unit_test(test_sweep_free__ends_what_has_not_ended),
+        cmocka_unit_test(test_sweep_run__survives_every_failed_allocation),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
