@@ -31,8 +31,10 @@ struct aws_client_options {
     const struct clock *clock;
     credentials_lookup_fn lookup;
     struct region_endpoint_options endpoint;
-    unsigned max_attempts;  /* of one request, first call included */
-    int64_t no_progress_ms; /* a region silent for longer is given up */
+    unsigned max_attempts; /* of one request, first call included */
+    /* A region is given up after so long without a byte; those of a refusal
+     * (another status than 200) do not count. */
+    int64_t no_progress_ms;
 };
 
 struct aws_client;
@@ -60,7 +62,9 @@ const struct aws_client_options *aws_client_options(const struct aws_client *c);
  * Gets credentials for the next requests: from the environment, or, when it
  * has none, from the container endpoint if those at hand expire within ten
  * minutes. Runs http until deadline_ms at most, so it is for the main line
- * only. ERR_AUTH with a text that says what was looked for, ERR_NOMEM.
+ * only. ERR_AUTH with a text that says what was looked for, ERR_LIMIT (a value
+ * or an answer longer than credentials.h allows), ERR_NOMEM, as http_start()
+ * and http_run().
  */
 NODISCARD enum err_code aws_client_load_credentials(struct aws_client *client,
                                                     int64_t deadline_ms,

@@ -10,10 +10,9 @@
 #define SERVICE "ec2"
 #define CONTENT_TYPE "application/x-www-form-urlencoded; charset=utf-8"
 
-/* Container credentials: the SDKs' time-out and tries; a document is ~1 kB. */
+/* Container credentials: the SDKs' time-out and tries. */
 #define CONTAINER_TIMEOUT_MS 2000
 #define CONTAINER_TRIES 3
-#define CONTAINER_DOCUMENT_MAX ((size_t)64 * 1024)
 /* Credentials that end sooner than this are fetched anew. */
 #define CREDENTIALS_MIN_LIFE_MS ((int64_t)10 * 60 * 1000)
 /* An answer that took longer says nothing about the clock. */
@@ -156,6 +155,9 @@ static enum err_code fetch_once(struct aws_client *client,
                   err);
     if (!fetch->done)
         http_cancel(transfer);
+    if (!rc)
+        rc = buf_check(&fetch->document, "credentials: the container's answer",
+                       err);
     if (rc)
         return rc;
     if (!fetch->done || fetch->failure != HTTP_OK)
@@ -175,13 +177,17 @@ static enum err_code fetch_credentials(struct aws_client *client,
 {
     struct credentials_container source;
     struct container_fetch fetch = {
-        .document = BUF_INIT(CONTAINER_DOCUMENT_MAX),
+        .document = BUF_INIT(CREDENTIALS_DOCUMENT_MAX),
     };
     struct err tried = {0};
     enum err_code rc;
 
     credentials_container_init(&source);
     rc = credentials_container_source(client->options.lookup, &source, err);
+    /* All room at once, so that growing leaves no copy of a secret behind. */
+    buf_reserve(&fetch.document, CREDENTIALS_DOCUMENT_MAX);
+    if (!rc)
+        rc = buf_check(&fetch.document, "credentials", err);
     if (rc)
         goto out;
     for (int i = 0; i < CONTAINER_TRIES; i++) {
@@ -256,9 +262,11 @@ static enum err_code region_new(struct aws_client *client, struct span name,
     region->endpoint = (struct region_endpoint)REGION_ENDPOINT_INIT;
     retry_quota_init(&region->quota);
     region->key = calloc(1, sizeof(*region->key));
-    rc = region->key ? region_endpoint(name, &client->options.endpoint,
-                                       &region->endpoint, err)
-                     : err_nomem(err, "client");
+    if (!region->key)
+        rc = err_nomem(err, "client");
+    else
+        rc = region_endpoint(name, &client->options.endpoint, &region->endpoint,
+                             err);
     if (rc) {
         region_free(region);
         return rc;

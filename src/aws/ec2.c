@@ -21,7 +21,9 @@ struct ec2_listing {
     struct http_transfer *transfer;
     struct http_timer retry;
     struct http_timer watch;
+    int64_t started_ms;
     int64_t progress_ms; /* http_waited_ms() at the last progress */
+    int64_t before_ms;   /* progress_ms when the present attempt began */
 
     struct buf next_token; /* of the page to be asked, empty: the first */
     uint64_t *seen;        /* hashes of the tokens so far */
@@ -90,13 +92,26 @@ static void finish(struct ec2_listing *l, bool complete)
     on_done(arg, complete ? NULL : &failure);
 }
 
+static bool is_late(const struct ec2_listing *l)
+{
+    return mono_ms(l) >= l->request.deadline_ms;
+}
+
 /* Ends the listing with l->last, made kind where the kind is not set. */
 static void give_up(struct ec2_listing *l, enum failure_kind kind)
 {
     if (l->last.kind == FAILURE_NONE)
         l->last.kind = kind;
+    if (l->last.kind == FAILURE_DEADLINE)
+        l->last.waited_ms = (long)(mono_ms(l) - l->started_ms);
     l->last.attempts = l->attempt;
     finish(l, false);
+}
+
+static void roll_back(struct ec2_listing *l)
+{
+    if (l->request.sink->page_rollback)
+        l->request.sink->page_rollback(l->request.arg);
 }
 
 static void note_progress(struct ec2_listing *l)
@@ -128,10 +143,11 @@ static void on_watch(void *arg)
         arm_watch(l);
         return;
     }
-    l->last = (struct failure){
-        .kind = FAILURE_SILENT,
-        .waited_ms = (long)options_of(l)->no_progress_ms,
-    };
+    roll_back(l);
+    /* One that could not even be connected to is told as that. */
+    if (l->last.kind != FAILURE_CONNECT_TIMEOUT)
+        l->last = (struct failure){.kind = FAILURE_SILENT};
+    l->last.waited_ms = (long)options_of(l)->no_progress_ms;
     give_up(l, FAILURE_SILENT);
 }
 
@@ -148,12 +164,6 @@ static void build_body(struct ec2_listing *l)
     query_add_int(&l->body, "MaxResults", EC2_MAX_RESULTS);
     if (l->next_token.len)
         query_add(&l->body, "NextToken", buf_span(&l->next_token));
-}
-
-static void roll_back(struct ec2_listing *l)
-{
-    if (l->request.sink->page_rollback)
-        l->request.sink->page_rollback(l->request.arg);
 }
 
 static void on_retry(void *arg)
@@ -188,6 +198,15 @@ static int64_t retry_after_ms(const struct ec2_listing *l)
     return ms;
 }
 
+/*
+ * Whether EC2 answered, but with no page: that is no progress, else a region
+ * that throttles for ever would hold up the answer for all attempts.
+ */
+static bool is_refusal(const struct failure *failure)
+{
+    return failure->status != 0 && failure->status != 200;
+}
+
 /* The present attempt failed for the reason in l->last: again, or the end. */
 static void fail_attempt(struct ec2_listing *l, int64_t after_ms)
 {
@@ -204,6 +223,10 @@ static void fail_attempt(struct ec2_listing *l, int64_t after_ms)
     roll_back(l);
     if (input.class == RETRY_THROTTLE)
         l->request.stats->throttles++;
+    if (is_refusal(&l->last)) {
+        l->progress_ms = l->before_ms;
+        arm_watch(l);
+    }
     decision = retry_decide(&input, &l->request.region->quota);
     due = clock_add(mono_ms(l), decision.delay_ms);
     /* Waiting longer than there is patience or time only costs both. */
@@ -290,6 +313,7 @@ static bool restart(struct ec2_listing *l)
     if (l->last.kind != FAILURE_TOKEN || l->npages == 0 || l->restarted)
         return false;
     l->restarted = true;
+    l->last = (struct failure){0};
     l->npages = 0;
     l->attempt = 0;
     buf_reset(&l->next_token);
@@ -306,7 +330,7 @@ static bool on_body(void *arg, const char *data, size_t len)
 
     note_progress(l);
     l->nbytes += len;
-    if (mono_ms(l) >= l->request.deadline_ms) {
+    if (is_late(l)) {
         l->too_late = true;
         return false;
     }
@@ -441,10 +465,11 @@ static enum err_code start_transfer(struct ec2_listing *l,
 /* Signs and sends the page that next_token names. */
 static enum err_code try_send(struct ec2_listing *l, struct err *err)
 {
-    struct aws_signed s;
+    struct aws_signed s = {0};
     enum err_code rc;
 
     l->attempt++;
+    l->before_ms = l->progress_ms;
     l->nbytes = 0;
     l->too_late = false;
     l->xml_rc = ERR_OK;
@@ -470,8 +495,13 @@ static enum err_code try_send(struct ec2_listing *l, struct err *err)
 static void send_page(struct ec2_listing *l)
 {
     struct err err = {0};
-    enum err_code rc = try_send(l, &err);
+    enum err_code rc;
 
+    if (is_late(l)) {
+        give_up(l, FAILURE_DEADLINE);
+        return;
+    }
+    rc = try_send(l, &err);
     if (!rc)
         return;
     l->last = (struct failure){.kind = kind_of_code(rc)};
@@ -500,14 +530,17 @@ enum err_code ec2_start(struct aws_client *client,
     l->next_token = buf_of(TOKEN_MAX);
     http_timer_init(&l->retry, on_retry, l);
     http_timer_init(&l->watch, on_watch, l);
+    l->started_ms = mono_ms(l);
+    note_progress(l);
     rc = ec2_xml_new(&request->sink->records, request->arg, &l->xml, err);
-    if (!rc)
+    if (!rc && is_late(l))
+        http_timer_set(options_of(l)->http, &l->retry, l->started_ms);
+    else if (!rc)
         rc = try_send(l, err);
     if (rc) {
         listing_free(l);
         return rc;
     }
-    note_progress(l);
     arm_watch(l);
     *out = l;
     return ERR_OK;

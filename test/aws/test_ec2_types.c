@@ -44,7 +44,7 @@ static void test_ec2_instance_tag__prefers_the_exact_key(void **state)
     } ROWS[] = {
         {"Name", "exact"},  {"NAME", "upper"}, {"nAME", "lower"},
         {"Owner", "first"}, {"Empty", ""},     {"empty", ""},
-        {"Nam", NULL},      {"Names", NULL},   {"Team", NULL},
+        {"Na", NULL},       {"Names", NULL},   {"Team", NULL},
         {"\xc3\xa4", NULL}, /* another case only beyond ASCII */
     };
     const struct ec2_instance instance = {.tags = TAGS, .ntags = COUNT(TAGS)};

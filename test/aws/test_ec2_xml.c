@@ -128,7 +128,7 @@ static int set_up(void **state)
 
     reader = (struct reader){.got = BUF_INIT(DOCUMENT_MAX)};
     *state = &reader;
-    return ec2_xml_new(&RECORDS, &reader, &reader.xml, NULL);
+    return ec2_xml_new(&RECORDS, &reader, &reader.xml, NULL) != ERR_OK;
 }
 
 static int tear_down(void **state)
@@ -140,7 +140,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* --- feeding -------------------------------------------------------------- */
+/* --- feeding ------------------------------------------------------------- */
 
 /* How a document is cut: a first piece, then pieces of step bytes. */
 struct cut {
@@ -219,8 +219,7 @@ static void assert_reads_small(struct reader *reader)
     assert_string_equal(reader->got.data, SMALL_READ);
 }
 
-/* --- fixtures --------------------------------------------------------------
- */
+/* --- fixtures ------------------------------------------------------------ */
 
 struct fixture {
     const char *name;
@@ -314,7 +313,7 @@ static void test_ec2_xml_feed__reads_each_fixture_at_every_split(void **state)
     assert_true(ncases > 20);
 }
 
-/* --- documents that must be refused --------------------------------------- */
+/* --- documents that must be refused -------------------------------------- */
 
 #define INSTANCES(s) "<DescribeInstancesResponse>" s
 #define TOKEN(s)                                                               \
@@ -501,12 +500,15 @@ static void test_ec2_xml_feed__does_not_mind_undeclared_prefixes(void **state)
     assert_string_equal(reader->got.data, "result \"t\"\nrequest-id \"\"\n");
 }
 
+#define WHOLE_REFUSAL                                                          \
+    "<?xml version=\"1.0\"?><Response><Errors><Error><Code>Throttling"         \
+    "</Code></Error></Errors><RequestID>1</RequestID></Response>"
+
 static void test_ec2_xml_end__never_takes_a_part_for_the_whole(void **state)
 {
     static const char *const DOCS[] = {
         SMALL,
-        "<?xml version=\"1.0\"?><Response><Errors><Error><Code>Throttling"
-        "</Code></Error></Errors><RequestID>1</RequestID></Response>",
+        WHOLE_REFUSAL,
         "<DescribeInstancesResponse/>",
     };
 
@@ -524,8 +526,7 @@ static void test_ec2_xml_end__never_takes_a_part_for_the_whole(void **state)
     }
 }
 
-/* --- limits ----------------------------------------------------------------
- */
+/* --- limits -------------------------------------------------------------- */
 
 /* before, then n times each, then after. */
 struct repeated {
@@ -743,8 +744,7 @@ static void test_ec2_xml_feed__bounds_what_brings_no_event(void **state)
     buf_release(&rest);
 }
 
-/* --- callbacks --------------------------------------------------------------
- */
+/* --- callbacks ----------------------------------------------------------- */
 
 #define TWO_OF(action, set, inner)                                             \
     RESULT(action)                                                             \
@@ -785,21 +785,32 @@ static void test_ec2_xml_feed__passes_on_what_a_callback_returns(void **state)
 
 static void test_ec2_xml_feed__takes_no_records_without_callbacks(void **state)
 {
+    static const struct {
+        const char *doc;
+        enum ec2_action action;
+    } ROWS[] = {
+        {SMALL, EC2_DESCRIBE_INSTANCES},
+        {TWO_OF("DescribeSecurityGroups", "securityGroupInfo", ""),
+         EC2_DESCRIBE_SECURITY_GROUPS},
+        {TWO_OF("DescribeRegions", "regionInfo", ""), EC2_DESCRIBE_REGIONS},
+    };
     const struct ec2_records none = {0};
-    struct ec2_page page;
-    struct ec2_xml *xml;
 
     (void)state;
-    assert_int_equal(ec2_xml_new(&none, NULL, &xml, NULL), ERR_OK);
-    assert_int_equal(ec2_xml_begin(xml, EC2_DESCRIBE_INSTANCES, NULL), ERR_OK);
-    assert_int_equal(feed(xml, SPAN_LIT(SMALL), WHOLE, NULL), ERR_OK);
-    assert_int_equal(ec2_xml_end(xml, &page, NULL), ERR_OK);
-    assert_true(span_eq_str(page.next_token, "t"));
-    ec2_xml_free(xml);
+    for (size_t i = 0; i < COUNT(ROWS); i++) {
+        struct ec2_page page;
+        struct ec2_xml *xml;
+
+        assert_int_equal(ec2_xml_new(&none, NULL, &xml, NULL), ERR_OK);
+        assert_int_equal(ec2_xml_begin(xml, ROWS[i].action, NULL), ERR_OK);
+        assert_int_equal(feed(xml, span_of(ROWS[i].doc), WHOLE, NULL), ERR_OK);
+        assert_int_equal(ec2_xml_end(xml, &page, NULL), ERR_OK);
+        assert_int_equal(page.kind, EC2_DOCUMENT_RESULT);
+        ec2_xml_free(xml);
+    }
 }
 
-/* --- begin and memory --------------------------------------------------------
- */
+/* --- begin and memory ---------------------------------------------------- */
 
 static void test_ec2_xml_begin__forgets_what_was_before(void **state)
 {
@@ -826,6 +837,26 @@ static void test_ec2_xml_begin__forgets_what_was_before(void **state)
         read_instances(reader, SPAN_LIT("<DescribeInstancesResponse/>"), NULL),
         ERR_OK);
     assert_string_equal(reader->got.data, "result \"\"\nrequest-id \"\"\n");
+}
+
+/* 200,000 bytes without an event, twice, are too much for one document. */
+static void test_ec2_xml_begin__counts_silent_bytes_anew(void **state)
+{
+    struct buf comment = BUF_INIT(DOCUMENT_MAX);
+    struct reader *reader = *state;
+
+    buf_add_str(&comment, "<!--");
+    while (comment.len < 200000)
+        buf_add_char(&comment, 'x');
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(
+            ec2_xml_begin(reader->xml, EC2_DESCRIBE_INSTANCES, NULL), ERR_OK);
+        assert_int_equal(
+            ec2_xml_feed(reader->xml, comment.data, comment.len, NULL), ERR_OK);
+    }
+    assert_int_equal(ec2_xml_feed(reader->xml, comment.data, comment.len, NULL),
+                     ERR_LIMIT);
+    buf_release(&comment);
 }
 
 /* Feeds doc in the present document. */
@@ -920,8 +951,10 @@ test_ec2_xml_new__and_all_after_survive_a_failed_allocation(void **s)
             if (fail_alloc_stop()) {
                 assert_int_equal(rc, ERR_NOMEM);
                 assert_non_null(strstr(err.msg, "out of memory"));
-                if (reader.xml)
+                if (reader.xml) {
+                    check_stays_failed(&reader, "no memory", ERR_NOMEM);
                     assert_reads_small(&reader);
+                }
             }
             ec2_xml_free(reader.xml);
         }
@@ -931,8 +964,7 @@ test_ec2_xml_new__and_all_after_survive_a_failed_allocation(void **s)
     buf_release(&reader.got);
 }
 
-/* --- libxml2's own memory ----------------------------------------------------
- */
+/* --- libxml2's own memory ------------------------------------------------ */
 
 /* What its allocator does has no argument, so this cannot be handed over. */
 static struct {
@@ -1012,6 +1044,8 @@ static bool read_without_memory(struct reader *reader, size_t i, size_t n)
         fail_msg("allocation %zu: code %d, %s", n, (int)rc, err.msg);
     if (!rc && strcmp(reader->got.data, RICHES[i].read) != 0)
         fail_msg("allocation %zu:\n%s", n, reader->got.data);
+    if (rc)
+        check_stays_failed(reader, "no memory", rc);
     assert_reads_small(reader);
     ec2_xml_free(reader->xml);
     return library.failed;
@@ -1070,6 +1104,8 @@ int main(void)
         cmocka_unit_test(test_ec2_xml_feed__takes_no_records_without_callbacks),
         cmocka_unit_test_setup_teardown(
             test_ec2_xml_begin__forgets_what_was_before, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_ec2_xml_begin__counts_silent_bytes_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_ec2_xml_feed__needs_no_more_memory_for_more_records, set_up,
             tear_down),

@@ -48,6 +48,7 @@ struct http {
     struct kept *kept;
     struct queued *queue;
     struct record *records;
+    struct record **records_end;
     struct http_transfer *transfers; /* in the order started */
     struct http_timer *timers;
     fake_answer_fn answer_with;
@@ -103,6 +104,7 @@ enum err_code http_new(const struct http_options *options, struct http **out,
     if (!http)
         return err_nomem(err, "http");
     http->options = *options;
+    http->records_end = &http->records;
     http->fake = options->clock->arg;
     assert_ptr_equal(&http->fake->clock, options->clock);
     *out = http;
@@ -233,12 +235,11 @@ static struct record *add_record(struct http *http,
                 .ended_ms = CLOCK_NEVER,
             },
     };
-    struct record **end = &http->records;
+    struct record *kept = keep(http, &record, sizeof(record));
 
-    while (*end)
-        end = &(*end)->next;
-    *end = keep(http, &record, sizeof(record));
-    return *end;
+    *http->records_end = kept;
+    http->records_end = &kept->next;
+    return kept;
 }
 
 /* False for failures of a request that never went out. */
