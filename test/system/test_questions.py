@@ -96,7 +96,7 @@ def test_34_regions_of_2500_instances(question):
 def test_counting_needs_no_more_memory_for_more_instances():
     peak = {}
     for size in (10, 2500):
-        with harness.Sim("--instances", str(size)) as sim:
+        with harness.Sim("--instances", str(size), "--warm") as sim:
             with harness.Runtime(env=sim.env) as runtime:
                 runtime.ask(event("count"), deadline_ms=300_000, timeout=300)
                 peak[size] = runtime.peak_rss_kb
