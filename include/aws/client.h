@@ -31,10 +31,8 @@ struct aws_client_options {
     const struct clock *clock;
     credentials_lookup_fn lookup;
     struct region_endpoint_options endpoint;
-    unsigned max_attempts; /* of one request, first call included */
-    /* A region is given up after so long without a byte; those of a refusal
-     * (another status than 200) do not count. */
-    int64_t no_progress_ms;
+    unsigned max_attempts;  /* of one request, first call included */
+    int64_t no_progress_ms; /* without a byte of an answer of status 200 */
 };
 
 struct aws_client;
@@ -44,7 +42,8 @@ struct aws_region {
     char name[REGION_NAME_MAX + 1];
     struct region_endpoint endpoint;
     struct retry_quota quota;
-    int64_t skew_ms; /* the region's clock minus ours */
+    int64_t skew_ms;   /* the region's clock minus ours */
+    int64_t missed_ms; /* mono, when not reached; INT64_MIN: it answered */
     /* The rest is client.c's: the signing key and what it is good for. */
     struct aws_key_cache *key;
     struct aws_region *next;
@@ -108,6 +107,10 @@ bool aws_client_observe_clock(struct aws_client *client,
                               struct aws_region *region,
                               const struct http_transfer *transfer,
                               int64_t sent_real_ms, int64_t used_skew_ms);
+
+/* Notes, and tells, that EC2 accepted the present credentials somewhere. */
+void aws_client_prove(struct aws_client *client);
+bool aws_client_is_proven(const struct aws_client *client);
 
 /* Signing keys derived since the client was made. */
 unsigned aws_client_nkeys(const struct aws_client *client);

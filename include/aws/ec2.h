@@ -24,6 +24,10 @@
 /* Most values of one filter, and most pages of one listing. */
 #define EC2_FILTER_VALUES_MAX 200
 #define EC2_PAGES_MAX 20000
+/* How long a region that was not reached is remembered, and what it has to
+ * connect meanwhile, in one attempt: two far round trips and a handshake. */
+#define EC2_MISSED_MS ((int64_t)60 * 1000)
+#define EC2_MISSED_CONNECT_MS 1500
 /* Most bytes of one decoded answer. */
 #define EC2_RESPONSE_MAX ((size_t)256 * 1024 * 1024)
 
@@ -82,6 +86,12 @@ NODISCARD enum err_code ec2_start(struct aws_client *client,
 
 /* Ends the listing without a callback. NULL is accepted. */
 void ec2_cancel(struct ec2_listing *listing);
+
+/*
+ * The same because time is over: a region that has not even been connected to
+ * is remembered as missed, and gets one short attempt next time.
+ */
+void ec2_expire(struct ec2_listing *listing);
 
 /*
  * What the listing is waiting for at this moment: the failure of its last

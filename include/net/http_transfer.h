@@ -99,6 +99,9 @@ NODISCARD enum err_code http_start(struct http *http,
  */
 void http_cancel(struct http_transfer *transfer);
 
+/* Whether the connection stands; false before the request has gone out. */
+bool http_is_connected(const struct http_transfer *transfer);
+
 /*
  * The last value of a response header, name in any case; false when absent.
  * Good until the callback returns.

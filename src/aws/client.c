@@ -32,6 +32,7 @@ struct aws_client {
     struct aws_client_options options;
     struct credentials creds;
     unsigned generation; /* of creds; changes with the secret */
+    unsigned proven;     /* the generation that EC2 accepted last, 0: none */
     unsigned nkeys;
     struct aws_region *regions;
 };
@@ -77,6 +78,16 @@ void aws_client_free(struct aws_client *client)
 const struct aws_client_options *aws_client_options(const struct aws_client *c)
 {
     return &c->options;
+}
+
+void aws_client_prove(struct aws_client *client)
+{
+    client->proven = client->generation;
+}
+
+bool aws_client_is_proven(const struct aws_client *client)
+{
+    return client->proven != 0 && client->proven == client->generation;
 }
 
 unsigned aws_client_nkeys(const struct aws_client *client)
@@ -260,6 +271,7 @@ static enum err_code region_new(struct aws_client *client, struct span name,
     if (!region)
         return err_nomem(err, "client");
     region->endpoint = (struct region_endpoint)REGION_ENDPOINT_INIT;
+    region->missed_ms = INT64_MIN;
     retry_quota_init(&region->quota);
     region->key = calloc(1, sizeof(*region->key));
     if (!region->key)

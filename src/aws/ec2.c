@@ -29,6 +29,7 @@ struct ec2_listing {
     uint64_t *seen;        /* hashes of the tokens so far */
     size_t npages;
     bool restarted;
+    bool doubtful; /* the region could not be reached a short while ago */
 
     unsigned attempt; /* at the present page, counted from 1 */
     int retry_cost;   /* of the last retry, for the refund */
@@ -71,11 +72,6 @@ static void listing_free(struct ec2_listing *l)
     free(l);
 }
 
-void ec2_cancel(struct ec2_listing *listing)
-{
-    listing_free(listing);
-}
-
 const struct failure *ec2_last_failure(const struct ec2_listing *listing)
 {
     return &listing->last;
@@ -97,6 +93,45 @@ static bool is_late(const struct ec2_listing *l)
     return mono_ms(l) >= l->request.deadline_ms;
 }
 
+static int64_t connect_timeout_ms(const struct ec2_listing *l)
+{
+    return l->doubtful ? EC2_MISSED_CONNECT_MS : AWS_CONNECT_TIMEOUT_MS;
+}
+
+/* Whether the region was not reached, and so recently that it may be down. */
+static bool was_missed(const struct ec2_listing *l)
+{
+    int64_t missed_ms = l->request.region->missed_ms;
+
+    return missed_ms != INT64_MIN && mono_ms(l) - missed_ms < EC2_MISSED_MS;
+}
+
+static void note_missed(struct ec2_listing *l)
+{
+    l->request.region->missed_ms = mono_ms(l);
+}
+
+/* Failures of which none comes from an EC2 that is there. */
+static bool is_unreached(enum failure_kind kind)
+{
+    return kind == FAILURE_RESOLVE || kind == FAILURE_CONNECT ||
+           kind == FAILURE_CONNECT_TIMEOUT || kind == FAILURE_TLS;
+}
+
+void ec2_cancel(struct ec2_listing *listing)
+{
+    listing_free(listing);
+}
+
+void ec2_expire(struct ec2_listing *listing)
+{
+    if (listing &&
+        (is_unreached(listing->last.kind) ||
+         (listing->transfer && !http_is_connected(listing->transfer))))
+        note_missed(listing);
+    listing_free(listing);
+}
+
 /* Ends the listing with l->last, made kind where the kind is not set. */
 static void give_up(struct ec2_listing *l, enum failure_kind kind)
 {
@@ -104,6 +139,8 @@ static void give_up(struct ec2_listing *l, enum failure_kind kind)
         l->last.kind = kind;
     if (l->last.kind == FAILURE_DEADLINE)
         l->last.waited_ms = (long)(mono_ms(l) - l->started_ms);
+    if (is_unreached(l->last.kind))
+        note_missed(l);
     l->last.attempts = l->attempt;
     finish(l, false);
 }
@@ -213,7 +250,7 @@ static void fail_attempt(struct ec2_listing *l, int64_t after_ms)
     struct retry_input input = {
         .class = l->stale_stamp ? RETRY_TRANSIENT : retry_classify(&l->last),
         .attempt = l->attempt,
-        .max_attempts = options_of(l)->max_attempts,
+        .max_attempts = l->doubtful ? 1 : options_of(l)->max_attempts,
         .random = clock_random(options_of(l)->clock),
         .retry_after_ms = after_ms,
     };
@@ -402,7 +439,7 @@ static void classify(struct ec2_listing *l, const struct http_result *result,
     if (!f->text[0])
         failure_set_text(f, span_of(result->detail));
     if (f->kind == FAILURE_CONNECT_TIMEOUT)
-        f->waited_ms = AWS_CONNECT_TIMEOUT_MS;
+        f->waited_ms = connect_timeout_ms(l);
 }
 
 /* A refusal that a wrong clock explains is worth a newly stamped attempt. */
@@ -424,14 +461,20 @@ static void on_done(void *arg, const struct http_result *result)
     bool whole;
 
     l->transfer = NULL;
+    if (result->status != 0)
+        l->request.region->missed_ms = INT64_MIN;
     if (!l->xml_rc && !l->too_late && result->failure == HTTP_OK)
         l->xml_rc = ec2_xml_end(l->xml, &page, &l->xml_err);
     whole = result->failure == HTTP_OK && !l->xml_rc && !l->too_late;
     if (whole && result->status == 200 && page.kind == EC2_DOCUMENT_RESULT) {
+        aws_client_prove(l->client);
         end_page(l, &page);
         return;
     }
     classify(l, result, whole ? &page : NULL);
+    /* Who is refused for lack of a permission was recognised. */
+    if (l->last.kind == FAILURE_DENIED)
+        aws_client_prove(l->client);
     l->stale_stamp = skewed && is_clock_refusal(l->last.kind);
     if (l->stale_stamp)
         l->last.kind = FAILURE_CLOCK;
@@ -453,7 +496,7 @@ static enum err_code start_transfer(struct ec2_listing *l,
         .gzip = true,
         .ipv4_only =
             !options_of(l)->endpoint.dual_stack && !options_of(l)->endpoint.url,
-        .connect_timeout_ms = AWS_CONNECT_TIMEOUT_MS,
+        .connect_timeout_ms = connect_timeout_ms(l),
         .on_body = on_body,
         .on_done = on_done,
         .arg = l,
@@ -531,6 +574,7 @@ enum err_code ec2_start(struct aws_client *client,
     http_timer_init(&l->retry, on_retry, l);
     http_timer_init(&l->watch, on_watch, l);
     l->started_ms = mono_ms(l);
+    l->doubtful = was_missed(l);
     note_progress(l);
     rc = ec2_xml_new(&request->sink->records, request->arg, &l->xml, err);
     if (!rc && is_late(l))

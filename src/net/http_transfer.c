@@ -157,6 +157,11 @@ void http_transfers_sweep(struct http *http)
     }
 }
 
+bool http_is_connected(const struct http_transfer *transfer)
+{
+    return transfer->connected;
+}
+
 bool http_response_header(const struct http_transfer *transfer,
                           const char *name, struct span *out)
 {

@@ -163,10 +163,11 @@ static const struct ec2_sink SINK = {
     .restart_listing = on_restart,
 };
 
-static void cancel_streams(struct task *task)
+static void end_streams(struct task *task,
+                        void (*end)(struct ec2_listing *listing))
 {
     for (size_t i = 0; i < FOLD_NLISTINGS; i++) {
-        ec2_cancel(task->streams[i].ec2);
+        end(task->streams[i].ec2);
         task->streams[i].ec2 = NULL;
     }
     task->nrunning = 0;
@@ -189,7 +190,7 @@ static void fail_task(struct task *task, const struct failure *failure)
 {
     if (task->result.ended)
         return;
-    cancel_streams(task);
+    end_streams(task, ec2_cancel);
     task->result.failure = *failure;
     end_task(task);
 }
@@ -353,7 +354,7 @@ void sweep_free(struct sweep *sweep)
     if (!sweep)
         return;
     for (size_t i = 0; i < sweep->n; i++) {
-        cancel_streams(&sweep->tasks[i]);
+        end_streams(&sweep->tasks[i], ec2_cancel);
         for (size_t k = 0; k < sweep->options.nfolds; k++)
             sweep->options.folds[k]->region_free(
                 sweep->tasks[i].result.states[k]);
@@ -388,24 +389,20 @@ static void end_late_tasks(struct sweep *sweep)
         if (sweep->tasks[i].result.ended)
             continue;
         note_last_failure(&sweep->tasks[i], &failure);
+        end_streams(&sweep->tasks[i], ec2_expire);
         fail_task(&sweep->tasks[i], &failure);
     }
 }
 
 /*
  * A region that is not enabled answers as if the credentials were wrong. When
- * they were good elsewhere in the same account, the region is the reason.
+ * EC2 accepted them anywhere in the account, the region is the reason.
  */
 static void tell_not_enabled(struct sweep *sweep)
 {
-    bool good = false;
-
-    for (size_t i = 0; i < sweep->n; i++) {
-        enum failure_kind kind = sweep->tasks[i].result.failure.kind;
-
-        good = good || kind == FAILURE_NONE || kind == FAILURE_DENIED;
-    }
-    for (size_t i = 0; good && i < sweep->n; i++)
+    if (!aws_client_is_proven(sweep->options.client))
+        return;
+    for (size_t i = 0; i < sweep->n; i++)
         if (sweep->tasks[i].result.failure.kind == FAILURE_AUTH)
             sweep->tasks[i].result.failure.kind = FAILURE_NOT_ENABLED;
 }

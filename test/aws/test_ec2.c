@@ -1294,6 +1294,120 @@ static void test_ec2_start__survives_a_failed_allocation(void **state)
     assert_true(n > 20);
 }
 
+/* --- a region that could not be reached ---------------------------------- */
+
+/* Asks once and tells how long the failed listing took. */
+static int64_t run_ms(struct world *world)
+{
+    int64_t before_ms = world->fake.mono_ms;
+
+    world->failure = (struct failure){0};
+    run(world);
+    return world->fake.mono_ms - before_ms;
+}
+
+static void never_connects(struct world *world, unsigned times)
+{
+    answer(world, (struct fake_answer){.failure = HTTP_CONNECT_TIMEOUT,
+                                       .times = times});
+}
+
+static void test_ec2_start__asks_a_missed_region_once_and_shortly(void **state)
+{
+    struct world *world = *state;
+
+    never_connects(world, FAKE_ALWAYS);
+    assert_int_equal(run_ms(world), NO_PROGRESS_MS);
+    assert_int_equal(run_ms(world), EC2_MISSED_CONNECT_MS);
+    assert_int_equal(world->failure.kind, FAILURE_CONNECT_TIMEOUT);
+    assert_int_equal(world->failure.waited_ms, EC2_MISSED_CONNECT_MS);
+    assert_int_equal(world->failure.attempts, 1);
+}
+
+static void test_ec2_start__forgets_a_miss_after_a_minute(void **state)
+{
+    struct world *world = *state;
+
+    never_connects(world, FAKE_ALWAYS);
+    (void)run_ms(world);
+    fake_clock_advance(&world->fake, EC2_MISSED_MS - 1);
+    assert_int_equal(run_ms(world), EC2_MISSED_CONNECT_MS);
+    fake_clock_advance(&world->fake, EC2_MISSED_MS);
+    assert_int_equal(run_ms(world), NO_PROGRESS_MS);
+}
+
+static void test_ec2_start__forgives_a_miss_when_any_answer_comes(void **state)
+{
+    struct world *world = *state;
+
+    never_connects(world, 3);
+    assert_int_equal(run_ms(world), NO_PROGRESS_MS);
+    answer(world, (struct fake_answer)REFUSED(403, "UnauthorizedOperation"));
+    (void)run_ms(world);
+    assert_int_equal(world->failure.kind, FAILURE_DENIED);
+    never_connects(world, FAKE_ALWAYS);
+    assert_int_equal(run_ms(world), NO_PROGRESS_MS);
+}
+
+/* Starts a listing and ends it after ms, as a sweep does at its deadline. */
+static void expire_after(struct world *world, int64_t ms)
+{
+    int64_t until_ms = world->fake.mono_ms + ms;
+
+    assert_int_equal(start(world, NULL), ERR_OK);
+    assert_int_equal(http_run(world->http, until_ms, &world->done, NULL),
+                     ERR_OK);
+    ec2_expire(world->listing);
+    assert_int_equal(fake_http_in_flight(world->http), 0);
+}
+
+static void test_ec2_expire__remembers_what_was_not_connected(void **state)
+{
+    struct world *world = *state;
+
+    never_connects(world, FAKE_ALWAYS);
+    expire_after(world, 1000);
+    assert_int_equal(run_ms(world), EC2_MISSED_CONNECT_MS);
+}
+
+static void test_ec2_expire__forgives_what_was_only_slow(void **state)
+{
+    struct world *world = *state;
+
+    answer(world, (struct fake_answer){.hangs = true});
+    expire_after(world, 1000);
+    assert_int_equal(world->request.region->missed_ms, INT64_MIN);
+}
+
+/* --- whether the credentials are known to be good ------------------------- */
+
+static void test_ec2_start__proves_credentials_by_what_ec2_says(void **state)
+{
+    const struct {
+        const char *name;
+        struct fake_answer answer;
+        bool proven;
+    } rows[] = {
+        {"a page", ONE, true},
+        {"no permission", REFUSED(403, "UnauthorizedOperation"), true},
+        {"rejected credentials", REFUSED(401, "AuthFailure"), false},
+        {"an unreadable page", {.body = "<html/>", .times = 10}, false},
+        {"nobody there", {.failure = HTTP_CONNECT, .times = 10}, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct world world;
+
+        open_world(&world);
+        answer(&world, rows[i].answer);
+        run(&world);
+        if (aws_client_is_proven(world.client) != rows[i].proven)
+            fail_msg("%s", rows[i].name);
+        close_world(&world);
+    }
+}
+
 static const struct CMUnitTest TESTS[] = {
     cmocka_unit_test(test_ec2_start__follows_the_pages_to_their_end),
     cmocka_unit_test_setup_teardown(test_ec2_start__bounds_the_number_of_pages,
@@ -1366,6 +1480,19 @@ static const struct CMUnitTest TESTS[] = {
     cmocka_unit_test(test_ec2_cancel__ends_a_listing_in_every_state),
     cmocka_unit_test(test_ec2_cancel__accepts_null),
     cmocka_unit_test(test_ec2_start__survives_a_failed_allocation),
+    cmocka_unit_test_setup_teardown(
+        test_ec2_start__asks_a_missed_region_once_and_shortly, set_up,
+        tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_ec2_start__forgets_a_miss_after_a_minute, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_ec2_start__forgives_a_miss_when_any_answer_comes, set_up,
+        tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_ec2_expire__remembers_what_was_not_connected, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_ec2_expire__forgives_what_was_only_slow, set_up, tear_down),
+    cmocka_unit_test(test_ec2_start__proves_credentials_by_what_ec2_says),
 };
 
 int main(void)

@@ -318,6 +318,14 @@ void http_cancel(struct http_transfer *transfer)
     transfer->record->request.cancelled = true;
 }
 
+/* All but those that are to end before they have a connection. */
+bool http_is_connected(const struct http_transfer *transfer)
+{
+    return transfer->answer.failure != HTTP_RESOLVE &&
+           transfer->answer.failure != HTTP_CONNECT &&
+           transfer->answer.failure != HTTP_CONNECT_TIMEOUT;
+}
+
 bool http_response_header(const struct http_transfer *transfer,
                           const char *name, struct span *out)
 {

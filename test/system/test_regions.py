@@ -161,3 +161,20 @@ def test_throttled_region_does_not_outlast_the_deadline(sim_with):
     by_region = {e["region"]: e for e in reply.body}
     assert "error" in by_region["eu-west-1"]
     assert "error" not in by_region["us-east-1"]
+
+
+def test_region_alone_that_is_not_enabled_is_told_from_wrong_keys():
+    """DescribeRegions was refused, but by someone who knew the key."""
+    with harness.Sim("--regions", "us-east-1", "--disabled",
+                     "ap-east-2", "--fault",
+                     "us-east-1/DescribeRegions=denied") as sim:
+        reply = run_event(event("count", "ap-east-2"), env=sim.env)
+        assert reply.status == 502
+        assert reply.body == [{
+            "region": "ap-east-2",
+            "error": "AuthFailure: region is not enabled in this account"}]
+        wrong = dict(sim.env, AWS_SECRET_ACCESS_KEY="another-secret")
+        reply = run_event(event("count", "ap-east-2"), env=wrong)
+        assert reply.body == [{
+            "region": "ap-east-2",
+            "error": "AuthFailure: credentials were not accepted"}]
