@@ -9,8 +9,8 @@ set -eu
 cd "$(dirname "$0")/.."
 
 # One line per thing needed: set, how to see that it is there (c: one of these
-# commands, m: pkg-config module, h: header, p: pytest, l: the sanitizer and
-# fuzzer run-time of clang), package of Debian and Ubuntu, package of Amazon
+# commands, m: pkg-config module, h: header, p: pytest, v: python's venv, l: the
+# sanitizer and fuzzer run-time of clang), package of Debian and Ubuntu, package of Amazon
 # Linux and Fedora.
 needs() {
     cat <<'END'
@@ -39,6 +39,7 @@ check    c:shellcheck   shellcheck            ShellCheck
 check    c:codespell    codespell             codespell
 check    c:valgrind     valgrind              valgrind
 check    c:gcovr        gcovr                 gcovr
+check    v:venv         python3-venv          python3
 check    c:strace       strace                strace
 release  c:gcc          gcc                   gcc
 release  h:stdio.h      libc6-dev             glibc-devel
@@ -76,6 +77,14 @@ have_clang_rt() {
         compgen -G "$(dirname "$file")/libclang_rt.asan*" >/dev/null
 }
 
+have_venv() {
+    local python
+    for python in "${EC2SWEEP_PYTHON:-python3}" python3 /usr/bin/python3; do
+        ! "$python" -c 'import ensurepip, venv' 2>/dev/null || return 0
+    done
+    return 1
+}
+
 have() { # KIND:NAME
     case $1 in
     c:*) have_command "${1#c:}" ;;
@@ -83,6 +92,7 @@ have() { # KIND:NAME
     h:*) have_header "${1#h:}" ;;
     p:*) scripts/python.sh --strict >/dev/null ;;
     l:*) have_clang_rt ;;
+    v:*) have_venv ;;
     esac
 }
 
