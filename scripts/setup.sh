@@ -10,8 +10,8 @@ cd "$(dirname "$0")/.."
 
 # One line per thing needed: set, how to see that it is there (c: one of these
 # commands, m: pkg-config module, h: header, p: pytest, v: python's venv, l: the
-# sanitizer and fuzzer run-time of clang), package of Debian and Ubuntu, package of Amazon
-# Linux and Fedora.
+# sanitizer and fuzzer run-time of clang), package of Debian and Ubuntu, package
+# of Amazon Linux and Fedora.
 needs() {
     cat <<'END'
 build    c:gcc          gcc                   gcc
