@@ -38,8 +38,8 @@ struct findings {
     }
 
 /*
- * Adds the instance: its id, its tag Name and its state, and, when
- * with_groups is true, its group ids. ERR_NOMEM; ERR_LIMIT past max_bytes.
+ * Adds the instance: its id, its tag Name (as label_copy()) and its state, and,
+ * when with_groups is true, its group ids. ERR_NOMEM; ERR_LIMIT past max_bytes.
  */
 NODISCARD enum err_code findings_add(struct findings *f,
                                      const struct ec2_instance *instance,

@@ -15,6 +15,7 @@
 
 #include "survey/findings.h"
 #include "survey/fold.h"
+#include "survey/label.h"
 #include "survey/ports.h"
 
 /* Most bytes of open groups and their permissions in one region. */
@@ -199,7 +200,7 @@ static enum err_code exposure_group(void *state, const struct ec2_group *group,
     if (rc)
         return rc;
     open.id = arena_copy(&s->arena, group->id);
-    open.name = arena_copy(&s->arena, group->name);
+    open.name = label_copy(&s->arena, group->name);
     open.openings = new_openings(s, group, max, &open.nopenings);
     if (!open.id.p || !open.name.p || !open.openings)
         return no_room(s, err);

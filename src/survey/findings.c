@@ -5,6 +5,8 @@
 
 #include <jansson.h>
 
+#include "survey/label.h"
+
 static enum err_code no_room(const struct findings *f, size_t wanted,
                              struct err *err)
 {
@@ -34,6 +36,13 @@ static enum err_code copy_text(struct findings *f, struct span text,
                                struct span *out, struct err *err)
 {
     *out = arena_copy(&f->arena, text);
+    return out->p ? ERR_OK : no_room(f, text.len, err);
+}
+
+static enum err_code copy_label(struct findings *f, struct span text,
+                                struct span *out, struct err *err)
+{
+    *out = label_copy(&f->arena, text);
     return out->p ? ERR_OK : no_room(f, text.len, err);
 }
 
@@ -87,7 +96,7 @@ enum err_code findings_add(struct findings *f,
         return rc;
     rc = copy_text(f, instance->id, &row.id, err);
     if (!rc)
-        rc = copy_text(f, ec2_instance_tag(instance, "Name"), &row.name, err);
+        rc = copy_label(f, ec2_instance_tag(instance, "Name"), &row.name, err);
     if (!rc)
         rc = copy_text(f, instance->state, &row.state, err);
     if (!rc && with_groups)
