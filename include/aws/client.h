@@ -35,7 +35,7 @@ struct aws_client_options {
     int64_t no_progress_ms; /* without a byte of an answer of status 200 */
 };
 
-struct aws_client;
+struct aws_client; /* to make one: ERR_NOMEM */
 
 /* One region as the client sees it; lives as long as the client. */
 struct aws_region {
@@ -44,12 +44,11 @@ struct aws_region {
     struct retry_quota quota;
     int64_t skew_ms;   /* the region's clock minus ours */
     int64_t missed_ms; /* mono, when not reached; INT64_MIN: it answered */
-    /* The rest is client.c's: the signing key and what it is good for. */
+    unsigned accepted; /* client.c's, as what follows */
     struct aws_key_cache *key;
     struct aws_region *next;
 };
 
-/* ERR_NOMEM. */
 NODISCARD enum err_code aws_client_new(const struct aws_client_options *options,
                                        struct aws_client **out,
                                        struct err *err);
@@ -108,8 +107,11 @@ bool aws_client_observe_clock(struct aws_client *client,
                               const struct http_transfer *transfer,
                               int64_t sent_real_ms, int64_t used_skew_ms);
 
-/* Notes, and tells, that EC2 accepted the present credentials somewhere. */
-void aws_client_prove(struct aws_client *client);
+/* Notes that EC2 accepted or refused the present credentials in a region; are
+ * they good: accepted somewhere, and nowhere refused after that? */
+void aws_client_accepted(struct aws_client *client, struct aws_region *region);
+void aws_client_refused(struct aws_client *client,
+                        const struct aws_region *region);
 bool aws_client_is_proven(const struct aws_client *client);
 
 /* Signing keys derived since the client was made. */

@@ -34,8 +34,9 @@ struct err {
 };
 
 /*
- * Records code and text in *err (may be NULL) unless it holds a failure
- * already, and returns code, so that a caller can `return err_set(…)`.
+ * Records code and text (what is not ASCII becomes '?') in *err (may be NULL)
+ * unless it holds a failure already, and returns code, so that a caller can
+ * `return err_set(…)`.
  */
 enum err_code err_set(struct err *err, enum err_code code, const char *fmt, ...)
     PRINTF_LIKE(3, 4);

@@ -80,9 +80,17 @@ const struct aws_client_options *aws_client_options(const struct aws_client *c)
     return &c->options;
 }
 
-void aws_client_prove(struct aws_client *client)
+void aws_client_accepted(struct aws_client *client, struct aws_region *region)
 {
     client->proven = client->generation;
+    region->accepted = client->generation;
+}
+
+void aws_client_refused(struct aws_client *client,
+                        const struct aws_region *region)
+{
+    if (region->accepted == client->generation)
+        client->proven = 0;
 }
 
 bool aws_client_is_proven(const struct aws_client *client)

@@ -181,8 +181,9 @@ static void on_watch(void *arg)
         return;
     }
     roll_back(l);
-    /* One that could not even be connected to is told as that. */
-    if (l->last.kind != FAILURE_CONNECT_TIMEOUT)
+    /* One that could not be connected to, or throttles, is told as that. */
+    if (l->last.kind != FAILURE_CONNECT_TIMEOUT &&
+        l->last.kind != FAILURE_THROTTLED)
         l->last = (struct failure){.kind = FAILURE_SILENT};
     l->last.waited_ms = (long)options_of(l)->no_progress_ms;
     give_up(l, FAILURE_SILENT);
@@ -320,7 +321,9 @@ static bool remember_token(struct ec2_listing *l, struct span token)
 static void end_page(struct ec2_listing *l, const struct ec2_page *page)
 {
     const struct ec2_sink *sink = l->request.sink;
-    bool more = page->next_token.len > 0;
+    /* DescribeRegions has no pages: its request could not name the token. */
+    bool more =
+        page->next_token.len > 0 && l->request.action != EC2_DESCRIBE_REGIONS;
 
     retry_refund(&l->request.region->quota, l->retry_cost);
     l->retry_cost = 0;
@@ -461,20 +464,24 @@ static void on_done(void *arg, const struct http_result *result)
     bool whole;
 
     l->transfer = NULL;
-    if (result->status != 0)
+    if (result->status != 0) {
         l->request.region->missed_ms = INT64_MIN;
+        l->doubtful = false;
+    }
     if (!l->xml_rc && !l->too_late && result->failure == HTTP_OK)
         l->xml_rc = ec2_xml_end(l->xml, &page, &l->xml_err);
     whole = result->failure == HTTP_OK && !l->xml_rc && !l->too_late;
     if (whole && result->status == 200 && page.kind == EC2_DOCUMENT_RESULT) {
-        aws_client_prove(l->client);
+        aws_client_accepted(l->client, l->request.region);
         end_page(l, &page);
         return;
     }
     classify(l, result, whole ? &page : NULL);
     /* Who is refused for lack of a permission was recognised. */
     if (l->last.kind == FAILURE_DENIED)
-        aws_client_prove(l->client);
+        aws_client_accepted(l->client, l->request.region);
+    if (l->last.kind == FAILURE_AUTH)
+        aws_client_refused(l->client, l->request.region);
     l->stale_stamp = skewed && is_clock_refusal(l->last.kind);
     if (l->stale_stamp)
         l->last.kind = FAILURE_CLOCK;

@@ -191,7 +191,9 @@ static bool split_port(struct span authority, struct base_url *out)
     return span_int64(
                (struct span){authority.p + at + 1, authority.len - at - 1},
                &out->port) &&
-           out->port >= 1 && out->port <= PORT_MAX;
+           /* The signed text is what is sent, and libcurl drops zeros. */
+           authority.p[at + 1] != '0' && out->port >= 1 &&
+           out->port <= PORT_MAX;
 }
 
 /* http(s)://host[:port] with at most one '/' behind it, in lower case. */

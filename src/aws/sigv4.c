@@ -133,6 +133,8 @@ static enum err_code compute_signature(const struct sigv4_request *req,
     unsigned char digest[SIGV4_KEY_LEN] = {0};
     enum err_code rc;
 
+    /* All room at once, so that growing leaves no copy of the token behind. */
+    buf_reserve(&canonical, SIGV4_MAX_TEXT);
     rc = sigv4_canonical_request(req, &canonical, err);
     if (rc)
         goto out;

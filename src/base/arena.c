@@ -33,7 +33,13 @@ static struct arena_block *next_block(struct arena *arena, size_t size)
     struct arena_block *block = *link;
     size_t cap = size > BLOCK_LEN ? size : BLOCK_LEN;
 
-    if (block && block->cap >= size)
+    /* Kept blocks are unused; those that are too small would pile up. */
+    while (block && block->cap < size) {
+        *link = block->next;
+        free(block);
+        block = *link;
+    }
+    if (block)
         return block;
     if (cap > SIZE_MAX - sizeof(*block))
         return NULL;
@@ -41,7 +47,7 @@ static struct arena_block *next_block(struct arena *arena, size_t size)
     if (!block)
         return NULL;
     block->cap = cap;
-    block->next = *link;
+    block->next = NULL;
     *link = block;
     return block;
 }

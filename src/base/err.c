@@ -3,6 +3,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* A text may go into JSON; one that quotes a stranger may be no UTF-8, or cut
+ * inside a character. */
+static void keep_ascii(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text > 0x7E)
+            *text = '?';
+}
+
 enum err_code err_set(struct err *err, enum err_code code, const char *fmt, ...)
 {
     va_list ap;
@@ -13,6 +22,7 @@ enum err_code err_set(struct err *err, enum err_code code, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
     va_end(ap);
+    keep_ascii(err->msg);
     return code;
 }
 

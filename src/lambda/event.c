@@ -1,5 +1,6 @@
 #include "lambda/event.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -25,14 +26,18 @@ static enum err_code load(struct span json, json_t **out, struct err *err)
         return err_set(err, ERR_LIMIT, "event: longer than %zu bytes",
                        EVENT_SIZE_MAX);
     /* An event may hold U+0000 in a text that does not concern us. */
+    errno = 0;
     *out = json_loadb(json.p ? json.p : "", json.len,
                       JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+    /* jansson 2.14 says nothing, or "invalid token", when an allocation
+     * failed, and goes on without a byte when a text cannot grow. */
+    if (errno == ENOMEM || (!*out && !why.text[0])) {
+        json_decref(*out);
+        *out = NULL;
+        return err_nomem(err, "event");
+    }
     if (*out)
         return ERR_OK;
-    /* jansson 2.14 says nothing when an allocation failed, except inside a
-     * text, where it says "invalid token". */
-    if (!why.text[0])
-        return err_nomem(err, "event");
     make_one_line(why.text);
     return err_set(err, ERR_PARSE, "event: not JSON: %s at line %d column %d",
                    why.text, why.line, why.column);

@@ -43,11 +43,12 @@ static int64_t mono_ms(const struct visit *v)
  * Makes the body {"error": text}, a refusal that the envelope carries; an
  * array of it for 400, which tells of regions and so has their form.
  */
-static enum err_code refuse(struct visit *v, int http_status, const char *text,
+static enum err_code refuse(struct visit *v, int http_status, struct span text,
                             struct err *err)
 {
-    json_t *object = http_status == 400 ? json_pack("[{s:s}]", "error", text)
-                                        : json_pack("{s:s}", "error", text);
+    json_t *object = http_status == 400
+                         ? json_pack("[{s:s%}]", "error", text.p, text.len)
+                         : json_pack("{s:s%}", "error", text.p, text.len);
     char *json = object ? json_dumps(object, JSON_COMPACT) : NULL;
     enum err_code rc = ERR_OK;
 
@@ -76,7 +77,7 @@ static enum err_code refuse_path(struct visit *v, struct err *err)
         buf_addf(&text, "%s%s", i ? ", " : "", table[i].api_path);
     rc = buf_check(&text, "handler", err);
     if (!rc)
-        rc = refuse(v, 404, text.data, err);
+        rc = refuse(v, 404, buf_span(&text), err);
     buf_release(&text);
     return rc;
 }
@@ -195,13 +196,13 @@ static enum err_code answer_call(struct visit *v, struct buf *out,
         return refuse_path(v, err);
     rc = scope_parse(v->call.regions, &v->scope, &cause);
     if (rc == ERR_LIMIT)
-        return refuse(v, 400, err_text(&cause), err);
+        return refuse(v, 400, span_of(err_text(&cause)), err);
     if (rc)
         return err_set(err, rc, "%s", err_text(&cause));
     rc =
         aws_client_load_credentials(v->handler->client, v->deadline_ms, &cause);
     if (rc == ERR_AUTH)
-        return refuse(v, 500, err_text(&cause), err);
+        return refuse(v, 500, span_of(err_text(&cause)), err);
     if (rc)
         return err_set(err, rc, "%s", err_text(&cause));
     rc = resolve(v, err);

@@ -19,7 +19,8 @@
 struct runtime {
     struct http *http;
     const struct clock *clock;
-    struct buf base; /* "http://host:port/2018-06-01/runtime/" */
+    struct buf base;  /* "http://host:port/2018-06-01/runtime/" */
+    struct buf trace; /* "_X_AMZN_TRACE_ID=…", part of the environment */
 };
 
 /* One request and what became of it. */
@@ -94,9 +95,15 @@ enum err_code runtime_new(struct http *http, const struct clock *clock,
     rt = malloc(sizeof(*rt));
     if (!rt)
         return err_nomem(err, "runtime");
-    *rt = (struct runtime){http, clock, BUF_INIT(URL_MAX)};
+    *rt =
+        (struct runtime){http, clock, BUF_INIT(URL_MAX),
+                         BUF_INIT(sizeof(TRACE_VARIABLE) + RUNTIME_HEADER_MAX)};
     buf_addf(&rt->base, "http://%s/2018-06-01/runtime/", api);
     rc = buf_check(&rt->base, "runtime", err);
+    /* All room at once: the environment will point at it. */
+    buf_reserve(&rt->trace, rt->trace.max);
+    if (!rc)
+        rc = buf_check(&rt->trace, "runtime", err);
     if (rc)
         runtime_free(rt);
     else
@@ -108,6 +115,8 @@ void runtime_free(struct runtime *rt)
 {
     if (!rt)
         return;
+    (void)unsetenv(TRACE_VARIABLE);
+    buf_release(&rt->trace);
     buf_release(&rt->base);
     free(rt);
 }
@@ -281,11 +290,17 @@ static enum err_code judge_next(const struct exchange *ex, struct err *err)
     return buf_check(&inv->event, "event", err);
 }
 
-static void publish_trace(const struct buf *trace_id)
+/* Custom runtimes set the variable themselves, anew for each event. */
+static void publish_trace(struct runtime *rt, const struct buf *trace_id)
 {
-    /* Custom runtimes set the variable themselves, anew for each event. */
-    if (!trace_id->len || setenv(TRACE_VARIABLE, trace_id->data, 1))
-        (void)unsetenv(TRACE_VARIABLE);
+    (void)unsetenv(TRACE_VARIABLE);
+    if (!trace_id->len)
+        return;
+    /* Not setenv(): glibc keeps each different value for ever. */
+    buf_reset(&rt->trace);
+    buf_addf(&rt->trace, TRACE_VARIABLE "=%s", trace_id->data);
+    if (!rt->trace.failed)
+        (void)putenv(rt->trace.data);
 }
 
 enum err_code runtime_next(struct runtime *rt, struct invocation *inv,
@@ -299,12 +314,14 @@ enum err_code runtime_next(struct runtime *rt, struct invocation *inv,
     };
     enum err_code rc;
 
+    /* Nothing of the last event may be taken for this one's. */
+    invocation_release(inv);
     rc = ask_next(&ex, err);
     if (!rc)
         rc = judge_next(&ex, err);
     if (rc && !is_word(buf_span(&inv->request_id), "-"))
         buf_reset(&inv->request_id);
-    publish_trace(&inv->trace_id);
+    publish_trace(rt, &inv->trace_id);
     buf_release(&ex.detail);
     return rc;
 }

@@ -10,6 +10,9 @@
 /* Longest single wait: what has no due time is looked at again after it. */
 #define POLL_MAX_MS 60000
 
+/* How much longer than asked for a poll may take on a busy machine. */
+#define OVERSLEPT_MS 250
+
 static enum err_code multi_error(CURLMcode code, struct err *err)
 {
     if (code == CURLM_OUT_OF_MEMORY)
@@ -117,10 +120,13 @@ static enum err_code wait_for_event(struct http *http, int64_t until_ms,
 {
     const struct clock *clock = http->options.clock;
     int64_t from = clock_mono_ms(clock);
-    CURLMcode code = curl_multi_poll(http->multi, NULL, 0,
-                                     poll_ms(http, from, until_ms), NULL);
+    int limit = poll_ms(http, from, until_ms);
+    CURLMcode code = curl_multi_poll(http->multi, NULL, 0, limit, NULL);
+    int64_t waited = clock_mono_ms(clock) - from;
 
-    http->waited_ms += clock_mono_ms(clock) - from;
+    /* A poll that overslept was frozen: nobody could answer in that time. */
+    if (waited <= limit + OVERSLEPT_MS)
+        http->waited_ms += waited;
     return code ? multi_error(code, err) : ERR_OK;
 }
 

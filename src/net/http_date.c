@@ -7,6 +7,8 @@
 
 /* The longest form, RFC 850's, has 33 characters. */
 #define DATE_MAX 64
+/* 9999-12-31T23:59:59Z: years have four digits, but libcurl reads more. */
+#define LAST_S INT64_C(253402300799)
 
 bool http_date_ms(struct span text, int64_t *out)
 {
@@ -19,7 +21,7 @@ bool http_date_ms(struct span text, int64_t *out)
     memcpy(date, text.p, text.len);
     date[text.len] = '\0';
     seconds = curl_getdate(date, NULL);
-    if (seconds < 0)
+    if (seconds < 0 || seconds > LAST_S)
         return false;
     *out = (int64_t)seconds * 1000;
     return true;

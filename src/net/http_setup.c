@@ -82,6 +82,9 @@ static int on_connected(void *arg, char *peer_ip, char *own_ip, int peer_port,
         t->http->stats.connections++;
     t->fresh = false;
     t->connected = true;
+    /* If this kept connection turns out to be dead, so are the others that
+     * were idle as long: the library is not to try them one by one. */
+    (void)curl_easy_setopt(t->easy, CURLOPT_MAXAGE_CONN, 1L);
     t->sent_real_ms = clock_real_ms(t->http->options.clock);
     return CURL_PREREQFUNC_OK;
 }

@@ -1408,6 +1408,19 @@ static void test_ec2_start__proves_credentials_by_what_ec2_says(void **state)
     }
 }
 
+static void test_ec2_start__doubts_credentials_that_were_revoked(void **state)
+{
+    struct world *world = *state;
+
+    answer(world, (struct fake_answer)ONE);
+    run(world);
+    assert_true(aws_client_is_proven(world->client));
+    answer(world, (struct fake_answer)REFUSED(401, "AuthFailure"));
+    run(world);
+    assert_int_equal(world->failure.kind, FAILURE_AUTH);
+    assert_false(aws_client_is_proven(world->client));
+}
+
 static const struct CMUnitTest TESTS[] = {
     cmocka_unit_test(test_ec2_start__follows_the_pages_to_their_end),
     cmocka_unit_test_setup_teardown(test_ec2_start__bounds_the_number_of_pages,
@@ -1493,6 +1506,9 @@ static const struct CMUnitTest TESTS[] = {
     cmocka_unit_test_setup_teardown(
         test_ec2_expire__forgives_what_was_only_slow, set_up, tear_down),
     cmocka_unit_test(test_ec2_start__proves_credentials_by_what_ec2_says),
+    cmocka_unit_test_setup_teardown(
+        test_ec2_start__doubts_credentials_that_were_revoked, set_up,
+        tear_down),
 };
 
 int main(void)

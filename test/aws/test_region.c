@@ -242,6 +242,7 @@ static void test_region_endpoint__refuses_other_urls(void **state)
         "https://:443",
         "https://ec2.example:",
         "https://ec2.example:0",
+        "https://ec2.example:08443",
         "https://ec2.example:65536",
         "https://ec2.example:-1",
         "https://ec2.example:4a",

@@ -63,6 +63,8 @@ static void test_http_date_ms__refuses_what_is_no_date(void **state)
         {"Sun, 06 Nov 1994 08:49:37\0GMT", 29},
         {"Sun, 99 Nov 1994 08:49:37 GMT", 29},
         {LONG, sizeof(LONG) - 1},
+        {"Sat, 01 Jan 10000 00:00:00 GMT", 30},
+        {"Jan2 888958955", 14}, /* more milliseconds than fit */
     };
 
     (void)state;
