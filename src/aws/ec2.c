@@ -478,7 +478,7 @@ static void on_done(void *arg, const struct http_result *result)
     }
     classify(l, result, whole ? &page : NULL);
     /* Who is refused for lack of a permission was recognised. */
-    if (l->last.kind == FAILURE_DENIED)
+    if (l->last.kind == FAILURE_DENIED && l->last.code[0])
         aws_client_accepted(l->client, l->request.region);
     if (l->last.kind == FAILURE_AUTH)
         aws_client_refused(l->client, l->request.region);

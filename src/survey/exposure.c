@@ -21,9 +21,15 @@
 /* Most bytes of open groups and their permissions in one region. */
 #define GROUPS_MAX ((size_t)16 * 1024 * 1024)
 
-/* The groups of any network interface, not of the first alone (EC2 API
- * reference, DescribeInstances, "Filters"). */
-#define FILTER "network-interface.group-id"
+/*
+ * Together they find an instance by any of its groups: those of each network
+ * interface, and its own list, which also one without interfaces may have
+ * (EC2 API reference, DescribeInstances, "Filters"). Filters are ANDed, so
+ * each needs a listing; who comes in both is told once.
+ */
+static const char *const FILTERS[] = {"network-interface.group-id",
+                                      "instance.group-id"};
+#define NFILTERS (sizeof(FILTERS) / sizeof(FILTERS[0]))
 
 /* One rule with one range that is the whole internet. */
 struct opening {
@@ -43,7 +49,8 @@ struct exposure_state {
     struct findings findings;
     struct findings_mark listing_begin;
     struct findings_mark committed;
-    bool dropped; /* the candidates took too much room */
+    bool dropped;    /* the candidates took too much room */
+    size_t nfilters; /* of FILTERS, still to be asked with */
 
     struct arena arena; /* what groups points at */
     struct open_group *groups;
@@ -250,6 +257,7 @@ static bool any_open(const struct exposure_state *s, const struct span *ids,
 static void drop_candidates(struct exposure_state *s)
 {
     s->dropped = true;
+    s->nfilters = NFILTERS;
     s->committed = (struct findings_mark){0};
     findings_rollback(&s->findings, s->committed);
 }
@@ -310,6 +318,9 @@ static void instances_event(struct exposure_state *s, enum fold_event event)
         s->committed = findings_mark(&s->findings);
         break;
     case FOLD_LISTING_RESTART:
+        /* The listing has a second chance, so no follow-up is due. */
+        if (s->dropped)
+            s->nfilters = 0;
         s->dropped = false;
         s->committed = s->listing_begin;
         findings_rollback(&s->findings, s->committed);
@@ -359,7 +370,7 @@ static enum err_code exposure_end(void *state, struct fold_follow_up *out,
 {
     struct exposure_state *s = state;
 
-    if (!s->dropped || s->ngroups == 0) {
+    if (s->nfilters == 0 || s->ngroups == 0) {
         keep_exposed(s);
         return ERR_OK;
     }
@@ -369,7 +380,11 @@ static enum err_code exposure_end(void *state, struct fold_follow_up *out,
         return err_nomem(err, "exposure");
     for (size_t i = 0; i < s->ngroups; i++)
         s->filter_values[i] = s->groups[i].id.p;
-    *out = (struct fold_follow_up){FILTER, s->filter_values, s->ngroups};
+    *out = (struct fold_follow_up){
+        .filter = FILTERS[NFILTERS - s->nfilters--],
+        .values = s->filter_values,
+        .nvalues = s->ngroups,
+    };
     return ERR_OK;
 }
 

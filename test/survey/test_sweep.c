@@ -453,6 +453,8 @@ static void test_sweep_run__answers_several_folds_with_one_pass(void **state)
     answer_body(&s, ONE[0], "Filter.1.Name=network-interface.group-id",
                 XML_INSTANCES(XML_INSTANCE("i-1", IN_SG_1)
                                   XML_INSTANCE("i-3", IN_SG_1)));
+    answer_body(&s, ONE[0], "Filter.1.Name=instance.group-id",
+                XML_INSTANCES(""));
     answer_body(&s, ONE[0], "DescribeInstances",
                 XML_INSTANCES_PAGE(XML_INSTANCE("i-1", IN_SG_1)
                                        XML_INSTANCE("i-2", ""),
@@ -466,7 +468,7 @@ static void test_sweep_run__answers_several_folds_with_one_pass(void **state)
     assert_found(sweep, &FOLD_COUNT, 0, 0, "3 ");
     assert_found(sweep, &FOLD_EXPOSURE, 0, 1, "i-1 i-3 ");
     assert_found(sweep, &FOLD_OWNER, 0, 2, "i-1 i-2 i-3 ");
-    assert_int_equal(fake_http_nrequests(s.http), 4);
+    assert_int_equal(fake_http_nrequests(s.http), 5);
     sweep_free(sweep);
     stage_release(&s);
 }
@@ -529,21 +531,21 @@ static void test_sweep_run__cuts_a_follow_up_into_calls(void **state)
                      (struct fake_answer){.body_has = "DescribeSecurityGroups",
                                           .after_ms = 500,
                                           .body = groups});
-        stage_answer(&s, ONE[0],
-                     (struct fake_answer){
-                         .body_has = "Filter.1.Name=network-interface.group-id",
-                         .times = FAKE_ALWAYS,
-                         .body = XML_INSTANCES(
-                             XML_INSTANCE("i-1", XML_GROUP_REF("sg-000")))});
+        stage_answer(
+            &s, ONE[0],
+            (struct fake_answer){.body_has = "Filter.1.Name=",
+                                 .times = FAKE_ALWAYS,
+                                 .body = XML_INSTANCES(XML_INSTANCE(
+                                     "i-1", XML_GROUP_REF("sg-000")))});
         answer_body(&s, ONE[0], NULL, TWO_INSTANCES);
         sweep = run_with(&options, ONE, 1);
         assert_found(sweep, &FOLD_EXPOSURE, 0, 0, "i-1 ");
         n = fake_http_nrequests(s.http);
-        assert_int_equal(n, 2 + cases[c].calls);
-        for (size_t i = 2; i + 1 < n; i++)
-            assert_int_equal(count_values(fake_http_request(s.http, i)), 200);
-        assert_int_equal(count_values(fake_http_request(s.http, n - 1)),
-                         cases[c].last);
+        /* Two follow-ups, one for each of the fold's filters. */
+        assert_int_equal(n, 2 + 2 * cases[c].calls);
+        for (size_t i = 2; i < n; i++)
+            assert_int_equal(count_values(fake_http_request(s.http, i)),
+                             (i - 1) % cases[c].calls ? 200 : cases[c].last);
         sweep_free(sweep);
         stage_release(&s);
         free(groups);

@@ -101,3 +101,12 @@ def test_counting_needs_no_more_memory_for_more_instances():
                 runtime.ask(event("count"), deadline_ms=300_000, timeout=300)
                 peak[size] = runtime.peak_rss_kb
     assert peak[2500] - peak[10] < 2048, peak
+
+
+@pytest.mark.parametrize("groups", ["12", "450"])
+def test_candidates_that_found_no_room_are_listed_again(sim_with, groups):
+    """Some of the fleet's instances have groups but no interfaces."""
+    sim = sim_with("--groups", groups, "--instances", "300", "--page", "50")
+    env = dict(sim.env, EXPOSURE_PENDING_MAX="0")
+    reply = run_event(event("exposure"), env=env)
+    assert reply.body == sim.answers("exposure")
