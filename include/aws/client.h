@@ -32,7 +32,7 @@ struct aws_client_options {
     credentials_lookup_fn lookup;
     struct region_endpoint_options endpoint;
     unsigned max_attempts;  /* of one request, first call included */
-    int64_t no_progress_ms; /* without a byte of an answer of status 200 */
+    int64_t no_progress_ms; /* without a byte; a refusal's do not count */
 };
 
 struct aws_client; /* to make one: ERR_NOMEM */

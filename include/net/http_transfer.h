@@ -35,7 +35,7 @@ enum http_failure {
 
 struct http_result {
     enum http_failure failure;
-    long status;          /* 0 when no status line came */
+    long status;          /* 0: no status line; HTTP_PROXY: the proxy's */
     const char *detail;   /* the library's sentence; "" for HTTP_OK */
     int64_t sent_real_ms; /* time of day it went out; 0: it did not */
 };

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <curl/curl.h>
 #include <openssl/x509_vfy.h>
@@ -187,10 +188,20 @@ static void finish(struct http_transfer *t, enum http_failure failure)
         .sent_real_ms = t->sent_real_ms,
     };
 
-    (void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &result.status);
+    (void)curl_easy_getinfo(t->easy,
+                            failure == HTTP_PROXY ? CURLINFO_HTTP_CONNECTCODE
+                                                  : CURLINFO_RESPONSE_CODE,
+                            &result.status);
     http_list_move(t, NULL);
     t->on_done(t->arg, &result);
     recycle(t);
+}
+
+/* The library quotes a proxy's URL that it dislikes, password included. */
+static void hide_proxy(struct http_transfer *t)
+{
+    if (t->http->options.proxy && strchr(t->detail, '@'))
+        t->detail[0] = '\0';
 }
 
 static void set_detail(struct http_transfer *t, const char *text)
@@ -271,6 +282,7 @@ void http_transfers_complete(struct http *http)
             line_up(t);
             continue;
         }
+        hide_proxy(t);
         set_detail(t, curl_easy_strerror(code));
         finish(t, classify(t, code));
     }

@@ -686,7 +686,7 @@ static void test_http_start__tunnel_that_is_refused_is_proxy(void **state)
     renew_http(w, &(struct http_options){.proxy = w->proxy});
     via_proxy(w, &x, "https://ec2.eu-test-1.example/");
     assert_int_equal(x.result.failure, HTTP_PROXY);
-    assert_int_equal(x.result.status, 0);
+    assert_int_equal(x.result.status, 404);
     assert_int_equal(x.result.sent_real_ms, 0);
     assert_int_equal(strncmp(local_server_request(w->server, 0),
                              "CONNECT ec2.eu-test-1.example:443 ", 34),

@@ -65,3 +65,15 @@ def test_refused_container_credentials_are_said_to_be_missing(
     done = harness.run("--event", "-", stdin=json.dumps(event()).encode(),
                        env=container_env(sim, container_url, "wrong"))
     assert done.returncode != 0 and done.stderr.strip()
+
+
+@pytest.mark.parametrize("proxy", ["http://user:secretpw@127.0.0.1:99999",
+                                   "ftp://user:secretpw@127.0.0.1:1",
+                                   "http://user:secretpw@127.0.0.1:1"])
+def test_password_of_a_proxy_is_not_printed(sim, proxy):
+    env = dict(sim.env, HTTPS_PROXY=proxy, AWS_MAX_ATTEMPTS="1")
+    done = harness.run("--event", "-", env=env,
+                       stdin=json.dumps(event("count", "us-east-1")).encode())
+    assert done.returncode == 0
+    assert "us-east-1" in done.stdout
+    assert "secretpw" not in done.stdout + done.stderr
