@@ -8,10 +8,12 @@
 #   cov       instrumented for gcov
 #   gcc clang warnings are errors, with this compiler
 #   analyze   gcc's static analyser
+#   fuzz      clang's sanitizers, instrumented for libFuzzer
 #   release   static libraries built from source: third_party/release.mk
 #
 # Variables: CC, CFLAGS (added last), WERROR=1, V=1 (show commands),
-# EVENT=file (demo), T="pytest arguments" (test, conformance).
+# EVENT=file (demo), T="pytest arguments" (test, conformance), T=seconds for
+# each target (fuzz).
 
 VERSION := 0.1.0
 
@@ -41,8 +43,9 @@ FAKE_HTTP_TESTS := aws/test_client aws/test_ec2 survey/test_sweep \
 	survey/test_atlas lambda/test_handler lambda/test_runtime
 
 -include test/support/ec2sim/ec2sim.mk
+FUZZERS := $(patsubst test/fuzz/%.c,%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
 ALL_C := $(SRCS) $(UNIT_TESTS:%=test/%.c) $(wildcard test/support/*.c) \
-	$(EC2SIM_SRCS)
+	$(wildcard test/fuzz/*.c) $(EC2SIM_SRCS)
 FMT_FILES = $(sort $(ALL_C) $(HEADERS) \
 	$(shell find test bench -name '*.[ch]' -not -path '*/fixtures/*' \
 		2>/dev/null))
@@ -74,7 +77,7 @@ WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 
-FLAVOURS := dev asan valgrind cov gcc clang analyze
+FLAVOURS := dev asan valgrind cov gcc clang analyze fuzz
 FLAGS_dev := -O2 -g
 FLAGS_asan := -O1 -g $(SANITIZE)
 FLAGS_valgrind := -O2 -g
@@ -82,8 +85,10 @@ FLAGS_cov := -O0 -g --coverage
 FLAGS_gcc := -O2 -Werror
 FLAGS_clang := -O2 -Werror
 FLAGS_analyze := -O1 -g -fanalyzer -Werror -include scripts/analyzer.h
+FLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link $(SANITIZE)
 CC_gcc := gcc
 CC_clang := clang
+CC_fuzz := clang
 CC_analyze := gcc
 cc = $(or $(CC_$(1)),$(CC))
 
@@ -177,6 +182,16 @@ endef
 $(foreach f,asan valgrind cov dev,$(foreach t,$(UNIT_TESTS),\
 	$(eval $(call test_rule,$(f),$(t)))))
 
+# The targets need a scripted network and clock, and one another's helpers.
+FUZZ_HELPERS := $(FAKE_HTTP).o test/support/fake_clock.o test/support/stage.o \
+	$(patsubst %.c,%.o,$(filter-out $(FUZZERS:%=test/fuzz/%.c),\
+		$(wildcard test/fuzz/*.c)))
+
+$(FUZZERS:%=build/fuzz/%): build/fuzz/%: build/fuzz/obj/test/fuzz/%.o \
+		$(FUZZ_HELPERS:%=build/fuzz/obj/%) build/fuzz/libec2sweep.a
+	$(call say,LINK,$@)
+	$(Q)$(link_fuzz) -fsanitize=fuzzer -o $@ $^ $(LIB_LIBS) -lcmocka
+
 # It defines what the analyser's header replaces.
 build/analyze/obj/src/base/err.o: FLAGS_analyze := -O1 -g -fanalyzer -Werror
 
@@ -232,16 +247,19 @@ cov: $(tests_cov) ## line and branch coverage of the tests, as text
 # SAM copies the sources, then makes this in the copy; the name after `build-`
 # is the function's logical id in template.yaml.
 build-%: release
+	@[ -n "$(ARTIFACTS_DIR)" ] || { echo >&2 \
+		'make $@ is for sam build: ARTIFACTS_DIR is not set'; exit 1; }
 	install -m 0755 build/release/bootstrap "$(ARTIFACTS_DIR)/bootstrap"
 
 # --- checks -----------------------------------------------------------------
 
 .PHONY: check static fmt fmt-check headers layers tidy cppcheck analyze lint
 .PHONY: warnings valgrind valgrind-run
-check: ## everything: static checks, tests, tests under valgrind
+check: ## everything: static checks, tests, saved fuzz inputs, valgrind
 	@scripts/setup.sh build test check
 	@$(MAKE) --no-print-directory static
 	@$(MAKE) --no-print-directory test-run
+	@$(MAKE) --no-print-directory fuzz-corpus-run
 	@$(MAKE) --no-print-directory valgrind-run
 
 static: fmt-check headers layers lint warnings tidy cppcheck analyze ## the checks that run nothing
@@ -314,6 +332,24 @@ valgrind: ## the unit tests and some of the system tests under valgrind
 valgrind-run: $(tests_valgrind)
 	@EC2SWEEP_BUILD=build/valgrind EC2SWEEP_WRAPPER='$(VALGRIND)' \
 		$(PYTEST) -m 'unit or valgrind' $(T)
+
+.PHONY: fuzz fuzz-run fuzz-corpus fuzz-corpus-run fuzz-merge
+fuzz: ## look for inputs that break a promise, T=60 seconds each target
+	@scripts/setup.sh build test check
+	@$(MAKE) --no-print-directory fuzz-run
+
+fuzz-run: $(FUZZERS:%=build/fuzz/%)
+	@scripts/fuzz.sh run $(or $(T),60)
+
+fuzz-corpus: ## every saved input of the fuzz targets, once
+	@scripts/setup.sh build test check
+	@$(MAKE) --no-print-directory fuzz-corpus-run
+
+fuzz-corpus-run: $(FUZZERS:%=build/fuzz/%)
+	@scripts/fuzz.sh replay
+
+fuzz-merge: $(FUZZERS:%=build/fuzz/%) ## take what fuzzing has learnt into test/fuzz/corpus
+	@scripts/fuzz.sh merge
 
 # --- set-up and the rest ----------------------------------------------------
 

@@ -78,25 +78,25 @@ merge() { # TARGET
     mkdir -p "$new" build/fuzz/corpus/"$1" "$corpus"
     build/fuzz/"fuzz_$1" "${opts[@]}" -merge=1 -merge_control_file="$control" \
         "$new" build/fuzz/corpus/"$1" "${dirs[@]}" >build/fuzz/"$1".log 2>&1
-    "$(scripts/python.sh)" -B scripts/fuzz-pick.py "$control" $MAX_FILES "$new"
+    "$(scripts/python.sh)" -B scripts/fuzz-pick.py "$control" "$MAX_FILES" "$new"
     rm -rf "$corpus"
     mv "$new" "$corpus"
     printf '  %-12s %4d inputs\n' "$1" "$(find "$corpus" -type f | wc -l)"
 }
 
-mode=${1:-}
-shift || true
-case $mode in
-run)
-    seconds=$1
-    shift
-    ;;
-replay | merge) ;;
-*)
+usage() {
     sed -n '2,13s/^# \{0,1\}//p' "$0" >&2
     exit 2
-    ;;
-esac
+}
+
+[ $# -gt 0 ] || usage
+mode=$1
+shift
+if [ "$mode" = run ]; then
+    [ $# -gt 0 ] || usage
+    seconds=$1
+    shift
+fi
 
 if [ $# -eq 0 ]; then
     for source in test/fuzz/fuzz_*.c; do
@@ -107,6 +107,11 @@ fi
 
 failed=0
 for target in "$@"; do
-    "$mode" "$target" || failed=1
+    case $mode in
+    run) run "$target" || failed=1 ;;
+    replay) replay "$target" || failed=1 ;;
+    merge) merge "$target" || failed=1 ;;
+    *) usage ;;
+    esac
 done
 exit $failed
