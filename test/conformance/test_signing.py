@@ -182,16 +182,18 @@ def sent_by_botocore(server, operation, **parameters):
 
 
 def test_requests__are_those_of_botocore(server):
-    named = {"Filters": [{"Name": "network-interface.group-id",
-                          "Values": ["sg-0a"]}], "MaxResults": 1000}
     theirs = [
         sent_by_botocore(server, "describe_regions"),
         sent_by_botocore(server, "describe_security_groups", MaxResults=1000),
         sent_by_botocore(server, "describe_instances", MaxResults=1000),
-        sent_by_botocore(server, "describe_instances", **named),
-        sent_by_botocore(server, "describe_instances", **named,
-                         NextToken=TOKEN_OF_PAGE),
     ]
+    # The groups of interfaces, then those of instances that have none.
+    for name in ("network-interface.group-id", "instance.group-id"):
+        named = {"Filters": [{"Name": name, "Values": ["sg-0a"]}],
+                 "MaxResults": 1000}
+        theirs.append(sent_by_botocore(server, "describe_instances", **named))
+        theirs.append(sent_by_botocore(server, "describe_instances", **named,
+                                       NextToken=TOKEN_OF_PAGE))
     ours = []
     for path, headers, _, form in record(server, "exposure"):
         kind = {n.lower(): v for n, v in headers}["content-type"]
