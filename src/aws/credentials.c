@@ -122,7 +122,10 @@ static bool is_loopback_v4(struct span host)
     if (!span_starts_with(host, "127."))
         return false;
     while (span_split(&host, '.', &part)) {
-        if (!span_int64(part, &number) || number < 0 || number > 255)
+        /* "-0" and "08" are numbers, but no address has them: it would be
+         * looked up as a name. */
+        if (!span_int64(part, &number) || part.p[0] == '-' || number > 255 ||
+            (part.p[0] == '0' && part.len > 1))
             return false;
         n++;
     }

@@ -242,6 +242,8 @@ static void test_credentials_container_source__guards_the_full_uri(void **s)
         {"http://127.0.0/", false},
         {"http://127.0.0.0.1/", false},
         {"http://127.0.0.-1/", false},
+        {"http://127.0.0.-0/", false},
+        {"http://127.0.0.08/", false},
         {"http://evil.example#localhost", false},
         {"http://evil.example?localhost", false},
         {"http://[::1", false},
