@@ -18,6 +18,9 @@
 struct http;
 struct http_transfer;
 
+/* Most bytes of a response's header, all its lines together. */
+#define HTTP_HEADER_MAX ((size_t)64 * 1024)
+
 /* What became of a transfer, by what a caller can do about it. */
 enum http_failure {
     HTTP_OK,              /* a whole answer came, whatever its status */
@@ -29,6 +32,7 @@ enum http_failure {
     HTTP_PROXY,           /* the proxy failed or refused */
     HTTP_BROKEN,          /* reset, cut short, or not HTTP or gzip */
     HTTP_STOPPED,         /* on_body returned false */
+    HTTP_LIMIT,           /* a header past HTTP_HEADER_MAX */
     HTTP_NOMEM,
     HTTP_OTHER,
 };

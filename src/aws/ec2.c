@@ -409,6 +409,7 @@ static enum failure_kind kind_of_transfer(enum http_failure failure)
         [HTTP_PROXY] = FAILURE_PROXY,
         [HTTP_BROKEN] = FAILURE_BROKEN,
         [HTTP_STOPPED] = FAILURE_INTERNAL,
+        [HTTP_LIMIT] = FAILURE_LIMIT,
         [HTTP_NOMEM] = FAILURE_NOMEM,
         [HTTP_OTHER] = FAILURE_INTERNAL,
     };

@@ -276,6 +276,8 @@ static enum err_code judge_next(const struct exchange *ex, struct err *err)
 {
     const struct invocation *inv = ex->inv;
 
+    if (ex->failure == HTTP_LIMIT)
+        return err_set(err, ERR_LIMIT, "event: %s", ex->detail.data);
     if (ex->failure != HTTP_OK && ex->failure != HTTP_STOPPED)
         return transfer_error(ex, err);
     if (ex->status != 200)

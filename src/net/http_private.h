@@ -38,7 +38,9 @@ struct http_transfer {
     unsigned roots_round; /* http->roots_round when it was started */
     bool fresh;           /* a socket was opened for it */
     bool connected;
-    bool stopped; /* on_body said so */
+    bool stopped;      /* on_body said so */
+    bool in_header;    /* it has begun and not ended */
+    size_t header_len; /* of the response, bytes so far */
     char detail[HTTP_DETAIL_MAX];
 };
 

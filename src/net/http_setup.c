@@ -66,6 +66,17 @@ static size_t on_data(char *data, size_t size, size_t n, void *arg)
     return t->stopped ? CURL_WRITEFUNC_ERROR : len;
 }
 
+/* Whole lines; the last one is empty. */
+static size_t on_header(char *line, size_t size, size_t n, void *arg)
+{
+    struct http_transfer *t = arg;
+    size_t len = size * n;
+
+    t->header_len += len;
+    t->in_header = line[0] != '\r' && line[0] != '\n';
+    return t->header_len <= HTTP_HEADER_MAX ? len : CURL_WRITEFUNC_ERROR;
+}
+
 /* The connection stands and the request is about to be sent. */
 static int on_connected(void *arg, char *peer_ip, char *own_ip, int peer_port,
                         int own_port)
@@ -221,6 +232,7 @@ static CURLcode set_pointers(struct http_transfer *t,
         {CURLOPT_ERRORBUFFER, t->detail},
         {CURLOPT_PRIVATE, t},
         {CURLOPT_WRITEDATA, t},
+        {CURLOPT_HEADERDATA, t},
         {CURLOPT_PREREQDATA, t},
         {CURLOPT_SOCKOPTDATA, t},
         {CURLOPT_SSL_CTX_DATA, t->http->trust},
@@ -248,6 +260,8 @@ static CURLcode set_functions(CURL *easy)
 {
     CURLcode code = curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
 
+    if (!code)
+        code = curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     if (!code)
         code = curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
     if (!code)

@@ -38,12 +38,27 @@ static const struct {
     {CURLE_OUT_OF_MEMORY, HTTP_NOMEM},
 };
 
+/* One line that is longer than the library takes, or all of them together. */
+static bool is_header_too_long(const struct http_transfer *t, CURLcode code)
+{
+    if (t->header_len > HTTP_HEADER_MAX)
+        return true;
+#if LIBCURL_VERSION_NUM >= 0x080600
+    return code == CURLE_TOO_LARGE;
+#else
+    /* Its word for both (seen with 7.88, whose longest line is 100 kB). */
+    return code == CURLE_OUT_OF_MEMORY && t->in_header;
+#endif
+}
+
 static enum http_failure classify(const struct http_transfer *t, CURLcode code)
 {
     long proxy_status = 0;
 
     if (t->stopped)
         return HTTP_STOPPED;
+    if (is_header_too_long(t, code))
+        return HTTP_LIMIT;
     (void)curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
     if (code && !t->connected && proxy_status >= 300)
         return HTTP_PROXY;
@@ -104,6 +119,8 @@ static void line_up(struct http_transfer *t)
     t->fresh = false;
     t->connected = false;
     t->sent_real_ms = 0;
+    t->in_header = false;
+    t->header_len = 0;
     t->detail[0] = '\0';
     http_list_move(t, &t->http->starting);
 }
@@ -273,6 +290,7 @@ void http_transfers_complete(struct http *http)
     while ((message = curl_multi_info_read(http->multi, &left)) != NULL) {
         CURLcode code = message->data.result;
         struct http_transfer *t = NULL;
+        enum http_failure failure;
         bool again;
 
         (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &t);
@@ -282,9 +300,12 @@ void http_transfers_complete(struct http *http)
             line_up(t);
             continue;
         }
+        failure = classify(t, code);
+        if (failure == HTTP_LIMIT)
+            (void)snprintf(t->detail, sizeof(t->detail), "header too long");
         hide_proxy(t);
         set_detail(t, curl_easy_strerror(code));
-        finish(t, classify(t, code));
+        finish(t, failure);
     }
 }
 

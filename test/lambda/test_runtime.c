@@ -287,6 +287,23 @@ static void test_runtime_next__ignores_headers_that_are_too_long(void **state)
     free(value);
 }
 
+static void test_runtime_next__header_that_is_too_long_is_limit(void **state)
+{
+    const struct http_header header = {"Lambda-Runtime-Aws-Request-Id", ID};
+    struct fixture *f = *state;
+
+    fake_http_answer(f->http, &(struct fake_answer){
+                                  .headers = &header,
+                                  .nheaders = 1,
+                                  .status = 200,
+                                  .failure = HTTP_LIMIT,
+                                  .detail = "header too long",
+                              });
+    assert_int_equal(runtime_next(f->rt, &f->inv, &f->err), ERR_LIMIT);
+    assert_string_equal(f->err.msg, "event: header too long");
+    assert_string_equal(f->inv.request_id.data, ID);
+}
+
 static void test_runtime_next__stops_reading_too_large_an_event(void **state)
 {
     const struct http_header header = {"Lambda-Runtime-Aws-Request-Id", ID};
@@ -667,6 +684,8 @@ static const struct CMUnitTest TESTS[] = {
     cmocka_unit_test_setup_teardown(
         test_runtime_next__ignores_headers_that_are_too_long, set_up,
         tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_runtime_next__header_that_is_too_long_is_limit, set_up, tear_down),
     cmocka_unit_test_setup_teardown(
         test_runtime_next__stops_reading_too_large_an_event, set_up, tear_down),
     cmocka_unit_test_setup_teardown(

@@ -402,6 +402,75 @@ static void test_http_start__answer_cut_short_is_broken(void **state)
     }
 }
 
+/* An answer whose header has len bytes, in lines of line_len. */
+static char *answer_with_header(size_t len, size_t line_len)
+{
+    char *text = malloc(len + 1);
+    size_t at = sizeof(OK_HEAD "Content-Length: 0\r\n") - 1;
+
+    assert_non_null(text);
+    memset(text, 'x', len);
+    memcpy(text, OK_HEAD "Content-Length: 0\r\n", at);
+    while (at < len - 2) {
+        size_t n = len - 2 - at;
+
+        if (n > line_len + 8)
+            n = line_len;
+        memcpy(text + at, "X: ", 3);
+        at += n;
+        memcpy(text + at - 2, "\r\n", 2);
+    }
+    memcpy(text + len - 2, "\r\n", 3);
+    return text;
+}
+
+static void test_http_start__header_has_a_limit(void **state)
+{
+    const struct {
+        const char *path;
+        size_t len;
+        size_t line_len;
+        enum http_failure failure;
+    } rows[] = {
+        {"/at-limit", HTTP_HEADER_MAX, 1000, HTTP_OK},
+        {"/past-it", HTTP_HEADER_MAX + 1, 1000, HTTP_LIMIT},
+        {"/in-one-line", HTTP_HEADER_MAX, HTTP_HEADER_MAX, HTTP_OK},
+        {"/past-it-in-one-line", HTTP_HEADER_MAX + 1, HTTP_HEADER_MAX,
+         HTTP_LIMIT},
+        {"/line-past-curls-limit", 1000000, 1000000, HTTP_LIMIT},
+        {"/many-lines", 1000000, 20, HTTP_LIMIT},
+        {"/at-limit-again", HTTP_HEADER_MAX, 1000, HTTP_OK},
+    };
+    enum {
+        NROWS = sizeof(rows) / sizeof(rows[0])
+    };
+    struct local_answer answers[NROWS];
+    const struct local_server_options options = {answers, NROWS, NULL, 0};
+    struct world *w = *state;
+
+    for (size_t i = 0; i < NROWS; i++)
+        answers[i] = (struct local_answer){
+            rows[i].path, answer_with_header(rows[i].len, rows[i].line_len),
+            rows[i].len, LOCAL_KEEP};
+    local_server_stop(w->server);
+    w->server = local_server_start(&options);
+    for (size_t i = 0; i < NROWS; i++) {
+        struct exchange x = {0};
+
+        exchange_get(&x, w->http, url_of(w, rows[i].path));
+        if (x.result.failure != rows[i].failure || x.result.status != 200)
+            fail_msg("%s: %d %ld %s", rows[i].path, (int)x.result.failure,
+                     x.result.status, x.detail);
+        assert_string_equal(x.detail,
+                            x.result.failure ? "header too long" : "");
+        exchange_release(&x);
+    }
+    local_server_stop(w->server);
+    w->server = NULL;
+    for (size_t i = 0; i < NROWS; i++)
+        free((void *)(uintptr_t)answers[i].bytes);
+}
+
 /* A loopback port on which nobody listens. */
 static int closed_port(unsigned *port)
 {
@@ -897,6 +966,8 @@ static const struct CMUnitTest TESTS[] = {
                                     set_up, tear_down),
     cmocka_unit_test_setup_teardown(
         test_http_start__refused_connection_is_connect, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_http_start__header_has_a_limit, set_up,
+                                    tear_down),
     cmocka_unit_test_setup_teardown(
         test_http_start__forgets_the_transfer_before, set_up, tear_down),
     cmocka_unit_test_setup_teardown(

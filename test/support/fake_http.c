@@ -256,6 +256,7 @@ static bool goes_out(enum http_failure failure)
     case HTTP_OK:
     case HTTP_BROKEN:
     case HTTP_STOPPED:
+    case HTTP_LIMIT:
     case HTTP_NOMEM:
     case HTTP_OTHER:
         break;

@@ -370,20 +370,10 @@ def test_sweep_is_in_time_and_leaves_healthy_regions_alone(
     assert sweep.strayed == 0
 
 
-# What the program does not do yet, by fault and question.
-KNOWN = {("header-huge", question): "says \"out of memory\" (libcurl 7.88) or "
-         "\"internal error\" (8.21)" for question in QUESTIONS}
-
-
 def each_of(runs):
-    for run in runs:
-        for fault in faults_of(run):
-            for question in QUESTIONS:
-                why = KNOWN.get((fault, question))
-                known = pytest.mark.xfail(reason=why, strict=True)
-                yield pytest.param(run, fault, question,
-                                   marks=[known] if why else [],
-                                   id=f"{run}-{fault}-{question}")
+    return [pytest.param(run, fault, question, id=f"{run}-{fault}-{question}")
+            for run in runs for fault in faults_of(run)
+            for question in QUESTIONS]
 
 
 @pytest.mark.parametrize("run, fault, question", each_of(["quick", "T", "D"]))
