@@ -34,6 +34,10 @@ bool span_eq_str(struct span a, const char *s);
 bool span_eq_nocase(struct span a, struct span b);
 bool span_starts_with(struct span s, const char *prefix);
 
+/* Whether pattern fits all of s, where '*' stands for any bytes, also none;
+ * letter case apart. */
+bool span_fits(struct span s, struct span pattern);
+
 /* memcmp order, the shorter first where one begins the other: <0, 0, >0. */
 int span_cmp(struct span a, struct span b);
 

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/span.h"
 #include "survey/atlas.h"
+#include "survey/criteria.h"
 #include "survey/fold.h"
 #include "survey/sweep.h"
 
@@ -26,6 +27,7 @@ struct handler {
     struct atlas *atlas;
     int64_t answer_margin_ms; /* kept free before the deadline, to answer in */
     struct fold_limits limits;
+    struct criteria_options criteria; /* what holds where a call is silent */
     size_t answer_max; /* bytes of the whole answer; out->max is no less */
     bool raw_body;     /* body as a value, not as a string */
     bool debug;        /* log the whole answer */

@@ -40,6 +40,15 @@ struct fold_limits {
     size_t rows_max;    /* bytes of findings kept in one region */
 };
 
+struct criteria;
+
+/* Borrowed until region_free. */
+struct fold_options {
+    struct fold_limits limits;
+    const struct criteria *criteria; /* what is wanted of the instances */
+    size_t position;                 /* of the region among those asked */
+};
+
 /* Instances with one of values; borrowed until the next region_end or free. */
 struct fold_follow_up {
     const char *filter;        /* NULL: none wanted */
@@ -55,7 +64,7 @@ struct json_t;
  */
 struct fold {
     unsigned needs; /* FOLD_NEEDS(FOLD_INSTANCES) | … */
-    enum err_code (*region_begin)(const struct fold_limits *limits,
+    enum err_code (*region_begin)(const struct fold_options *options,
                                   void **state, struct err *err);
     void (*region_free)(void *state); /* NULL is accepted */
     enum err_code (*instance)(void *state, const struct ec2_instance *instance,

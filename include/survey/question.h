@@ -10,10 +10,26 @@
 #include "base/span.h"
 #include "survey/fold.h"
 
+/* Most folds of one question. */
+#define QUESTION_FOLDS_MAX 3
+
+/* The parameters that a question takes; see criteria.h for their meaning. */
+enum question_param {
+    QUESTION_REGIONS = 1U << 0,
+    QUESTION_STATES = 1U << 1,
+    QUESTION_TAG = 1U << 2,
+    QUESTION_PORT = 1U << 3,
+    QUESTION_QUERY = 1U << 4,
+    QUESTION_AFTER = 1U << 5,
+};
+
 struct question {
-    const char *name;     /* operationId, e.g. "count_instances" */
+    const char *name;     /* operationId, function and tool at once */
     const char *api_path; /* "/count/{regions}" */
-    const struct fold *fold;
+    unsigned params;      /* QUESTION_REGIONS | … */
+    /* The first has the rows; all run in one sweep. */
+    const struct fold *folds[QUESTION_FOLDS_MAX];
+    size_t nfolds;
     /* A failed region stands in its place, else before the findings. */
     bool failures_in_place;
 };
@@ -22,5 +38,11 @@ const struct question *question_table(size_t *n);
 
 /* The question with this apiPath, NULL when there is none. */
 const struct question *question_by_path(struct span api_path);
+
+/*
+ * The question that text names: all of it, or what follows its last "__"
+ * (a gateway writes "target___name"). NULL when there is none.
+ */
+const struct question *question_by_name(struct span text);
 
 #endif

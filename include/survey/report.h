@@ -14,16 +14,27 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "survey/atlas.h"
+#include "survey/criteria.h"
 #include "survey/question.h"
 #include "survey/scope.h"
 #include "survey/sweep.h"
 
+enum report_form {
+    REPORT_ARRAY,  /* of elements, as the program that this one replaces */
+    REPORT_OBJECT, /* one object that says what was asked, and what is shown */
+};
+
 struct report_input {
-    const struct question *question; /* its fold is the sweep's first */
+    enum report_form form;
+    const struct question *question; /* its folds are the sweep's */
     const struct scope *scope;       /* resolved */
     const struct sweep *sweep; /* over the SCOPE_REGION entries, in order */
     const struct atlas *atlas; /* for the names to suggest */
-    size_t budget;             /* bytes of the array once it is a JSON string */
+    const struct criteria *criteria;
+    struct span account; /* of the object; empty: not known */
+    struct span as_of;   /* likewise: UTC, "2026-08-30T12:34:56Z" */
+    size_t budget;       /* bytes of the report as it will be sent */
+    bool in_string;      /* it will be put into a JSON string: escapes count */
 };
 
 struct report_summary {

@@ -27,6 +27,7 @@ struct sweep_options {
     const struct fold *const *folds;
     size_t nfolds;
     struct fold_limits limits;
+    const struct criteria *criteria; /* for the folds */
     int64_t deadline_ms; /* mono: when to stop, whatever is missing */
     /* Called after a region has ended; NULL: not wanted. */
     void (*on_progress)(void *arg, size_t ended, size_t asked,

@@ -44,6 +44,32 @@ bool span_starts_with(struct span s, const char *prefix)
     return s.len >= len && (len == 0 || memcmp(s.p, prefix, len) == 0);
 }
 
+bool span_fits(struct span s, struct span pattern)
+{
+    size_t at = 0;          /* in pattern */
+    size_t star = SIZE_MAX; /* the last '*' met, */
+    size_t held = 0;        /* and where in s it stops holding bytes */
+    size_t i = 0;
+
+    while (i < s.len) {
+        if (at < pattern.len && pattern.p[at] == '*') {
+            star = at++;
+            held = i;
+        } else if (at < pattern.len && lower(pattern.p[at]) == lower(s.p[i])) {
+            at++;
+            i++;
+        } else if (star != SIZE_MAX) {
+            at = star + 1;
+            i = ++held;
+        } else {
+            return false;
+        }
+    }
+    while (at < pattern.len && pattern.p[at] == '*')
+        at++;
+    return at == pattern.len;
+}
+
 int span_cmp(struct span a, struct span b)
 {
     size_t shared = a.len < b.len ? a.len : b.len;

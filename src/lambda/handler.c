@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "lambda/event.h"
+#include "survey/criteria.h"
 #include "survey/question.h"
 #include "survey/report.h"
 #include "survey/scope.h"
@@ -20,6 +21,7 @@ struct visit {
     int64_t deadline_ms; /* less the margin */
     struct call call;
     const struct question *question;
+    struct criteria criteria;
     struct scope scope;
     const char **names; /* the regions to ask, into scope */
     struct sweep *sweep;
@@ -113,9 +115,10 @@ static enum err_code make_sweep(struct visit *v, struct err *err)
     const struct handler *h = v->handler;
     const struct sweep_options options = {
         .client = h->client,
-        .folds = &v->question->fold,
-        .nfolds = 1,
+        .folds = v->question->folds,
+        .nfolds = v->question->nfolds,
         .limits = h->limits,
+        .criteria = &v->criteria,
         .deadline_ms = v->deadline_ms,
         .on_progress = h->on_progress,
         .arg = h->arg,
@@ -171,6 +174,8 @@ static enum err_code report(struct visit *v, struct buf *out, struct err *err)
         .scope = &v->scope,
         .sweep = v->sweep,
         .atlas = v->handler->atlas,
+        .criteria = &v->criteria,
+        .in_string = true,
     };
     size_t nasked = scope_count(&v->scope, SCOPE_REGION);
     enum err_code rc = body_budget(v, out, &input.budget, err);
@@ -194,8 +199,11 @@ static enum err_code answer_call(struct visit *v, struct buf *out,
     v->question = question_by_path(v->call.api_path);
     if (!v->question)
         return refuse_path(v, err);
-    rc = scope_parse(v->call.regions, &v->scope, &cause);
-    if (rc == ERR_LIMIT)
+    rc = criteria_parse(&v->handler->criteria, v->question,
+                        &(struct criteria_text){0}, &v->criteria, &cause);
+    if (!rc)
+        rc = scope_parse(v->call.regions, &v->scope, &cause);
+    if (rc == ERR_LIMIT || rc == ERR_ARG)
         return refuse(v, 400, span_of(err_text(&cause)), err);
     if (rc)
         return err_set(err, rc, "%s", err_text(&cause));
@@ -206,6 +214,10 @@ static enum err_code answer_call(struct visit *v, struct buf *out,
     if (rc)
         return err_set(err, rc, "%s", err_text(&cause));
     rc = resolve(v, err);
+    if (!rc)
+        rc = criteria_place(&v->criteria, &v->scope, &cause);
+    if (rc == ERR_ARG)
+        return refuse(v, 400, span_of(err_text(&cause)), err);
     if (!rc)
         rc = ask(v, err);
     return rc ? rc : report(v, out, err);

@@ -18,10 +18,10 @@ struct count_state {
     struct tally committed;
 };
 
-static enum err_code count_begin(const struct fold_limits *limits, void **state,
-                                 struct err *err)
+static enum err_code count_begin(const struct fold_options *options,
+                                 void **state, struct err *err)
 {
-    (void)limits;
+    (void)options;
     *state = calloc(1, sizeof(struct count_state));
     return *state ? ERR_OK : err_nomem(err, "count");
 }

@@ -63,15 +63,15 @@ struct exposure_state {
     const char **filter_values; /* ids of groups, for the follow-up */
 };
 
-static enum err_code exposure_begin(const struct fold_limits *limits,
+static enum err_code exposure_begin(const struct fold_options *options,
                                     void **state, struct err *err)
 {
     struct exposure_state *s = calloc(1, sizeof(*s));
 
     if (!s)
         return err_nomem(err, "exposure");
-    s->pending_max = limits->pending_max;
-    s->findings = (struct findings)FINDINGS_INIT(limits->rows_max);
+    s->pending_max = options->limits.pending_max;
+    s->findings = (struct findings)FINDINGS_INIT(options->limits.rows_max);
     s->arena = (struct arena)ARENA_INIT(GROUPS_MAX);
     *state = s;
     return ERR_OK;

@@ -15,14 +15,14 @@ struct owner_state {
     struct findings_mark committed;
 };
 
-static enum err_code owner_begin(const struct fold_limits *limits, void **state,
-                                 struct err *err)
+static enum err_code owner_begin(const struct fold_options *options,
+                                 void **state, struct err *err)
 {
     struct owner_state *s = calloc(1, sizeof(*s));
 
     if (!s)
         return err_nomem(err, "owner");
-    s->findings = (struct findings)FINDINGS_INIT(limits->rows_max);
+    s->findings = (struct findings)FINDINGS_INIT(options->limits.rows_max);
     *state = s;
     return ERR_OK;
 }

@@ -16,18 +16,20 @@
 /* The array being written. */
 struct writer {
     struct buf *out;
-    size_t budget; /* bytes as part of a JSON string */
-    size_t used;   /* likewise */
-    bool full;     /* a row did not fit: no more rows */
-    bool cut;      /* the present element alone is past the budget */
+    size_t budget;  /* bytes as it is sent */
+    size_t used;    /* likewise */
+    bool in_string; /* it is sent in a JSON string */
+    bool full;      /* a row did not fit: no more rows */
+    bool cut;       /* the present element alone is past the budget */
 };
 
-/* Bytes that text takes inside a JSON string: its own escapes are there. */
-static size_t escaped_len(const char *text, size_t len)
+/* Bytes that text takes as it is sent: in a JSON string its own escapes are
+ * escaped again. */
+static size_t sent_len(const struct writer *w, const char *text, size_t len)
 {
     size_t n = len;
 
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; w->in_string && i < len; i++)
         n += text[i] == '"' || text[i] == '\\';
     return n;
 }
@@ -57,7 +59,7 @@ static enum err_code write_element(struct writer *w, const json_t *element,
 
         return rc ? rc : err_nomem(err, "report");
     }
-    len = escaped_len(w->out->data + begin, w->out->len - begin);
+    len = sent_len(w, w->out->data + begin, w->out->len - begin);
     *fits = !w->cut && w->used + len + reserve <= w->budget;
     if (*fits)
         w->used += len;
@@ -86,7 +88,7 @@ static enum err_code write_rows(struct writer *w,
                                 const struct sweep_region *region,
                                 struct report_summary *summary, struct err *err)
 {
-    const struct fold *fold = input->question->fold;
+    const struct fold *fold = input->question->folds[0];
     size_t n = fold->nrows(region->states[0]);
 
     summary->total += n;
@@ -239,7 +241,11 @@ static enum err_code write_closing(struct writer *w,
 enum err_code report_render(const struct report_input *input, struct buf *out,
                             struct report_summary *summary, struct err *err)
 {
-    struct writer w = {.out = out, .budget = input->budget};
+    struct writer w = {
+        .out = out,
+        .budget = input->budget,
+        .in_string = input->in_string,
+    };
     enum err_code rc;
 
     buf_reset(out);

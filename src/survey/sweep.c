@@ -302,12 +302,17 @@ static void advance(struct task *task)
 static void start_task(struct task *task)
 {
     const struct sweep_options *options = &task->sweep->options;
+    const struct fold_options fold_options = {
+        .limits = options->limits,
+        .criteria = options->criteria,
+        .position = (size_t)(task - task->sweep->tasks),
+    };
     struct err err = {0};
     unsigned needs = 0;
 
     for (size_t i = 0; i < options->nfolds; i++) {
         enum err_code rc = options->folds[i]->region_begin(
-            &options->limits, &task->result.states[i], &err);
+            &fold_options, &task->result.states[i], &err);
 
         if (rc) {
             fail_task_with(task, rc, &err);

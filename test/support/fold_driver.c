@@ -16,8 +16,9 @@ void fold_driver_init(struct fold_driver *d, const struct fold *fold,
 {
     struct err err = {0};
 
-    *d = (struct fold_driver){.fold = fold};
-    if (fold->region_begin(&limits, &d->state, &err))
+    *d = (struct fold_driver){.fold = fold, .options = {.limits = limits}};
+    d->options.criteria = &d->criteria;
+    if (fold->region_begin(&d->options, &d->state, &err))
         fail_msg("region_begin: %s", err.msg);
 }
 

@@ -9,10 +9,14 @@
 
 #include <stddef.h>
 
+#include "survey/criteria.h"
 #include "survey/fold.h"
 
+/* Points into itself: do not copy. criteria may be filled once it is made. */
 struct fold_driver {
     const struct fold *fold;
+    struct criteria criteria;
+    struct fold_options options;
     void *state;
 };
 

@@ -143,18 +143,21 @@ static void test_count__keeps_to_what_was_committed(void **state)
 
 static void test_count__reports_every_failed_allocation(void **state)
 {
-    const struct fold_limits limits = ROOMY_LIMITS;
+    const struct criteria all = {0};
+    const struct fold_options options = {.limits = ROOMY_LIMITS,
+                                         .criteria = &all};
     struct err err = {0};
     void *count = NULL;
     size_t n;
 
     (void)state;
     fail_alloc_at(0);
-    assert_int_equal(FOLD_COUNT.region_begin(&limits, &count, &err), ERR_NOMEM);
+    assert_int_equal(FOLD_COUNT.region_begin(&options, &count, &err),
+                     ERR_NOMEM);
     assert_true(fail_alloc_stop());
     assert_string_equal(err.msg, "count: out of memory");
 
-    assert_int_equal(FOLD_COUNT.region_begin(&limits, &count, NULL), ERR_OK);
+    assert_int_equal(FOLD_COUNT.region_begin(&options, &count, NULL), ERR_OK);
     for (n = 0;; n++) {
         json_t *row = NULL;
         enum err_code rc;

@@ -533,11 +533,12 @@ test_exposure__keeps_to_what_was_committed_without_room(void **state)
 /* One region with a follow-up, from begin to the last row. */
 static enum err_code run_all(struct err *err)
 {
-    const struct fold_limits limits = NO_ROOM;
+    const struct criteria all = {0};
+    const struct fold_options options = {.limits = NO_ROOM, .criteria = &all};
     struct fold_driver d = {.fold = &FOLD_EXPOSURE};
     struct fold_follow_up f = {0};
     json_t *row = NULL;
-    enum err_code rc = FOLD_EXPOSURE.region_begin(&limits, &d.state, err);
+    enum err_code rc = FOLD_EXPOSURE.region_begin(&options, &d.state, err);
 
     if (rc)
         goto out;

@@ -211,10 +211,12 @@ static void test_owner__ends_at_the_limit_of_rows(void **state)
 /* One region from begin to the last row. */
 static enum err_code run_region(struct err *err)
 {
-    const struct fold_limits limits = ROOMY_LIMITS;
+    const struct criteria all = {0};
+    const struct fold_options options = {.limits = ROOMY_LIMITS,
+                                         .criteria = &all};
     struct fold_driver d = {.fold = &FOLD_OWNER};
     json_t *row = NULL;
-    enum err_code rc = FOLD_OWNER.region_begin(&limits, &d.state, err);
+    enum err_code rc = FOLD_OWNER.region_begin(&options, &d.state, err);
 
     if (!rc)
         drive_event(&d, FOLD_INSTANCES, FOLD_LISTING_BEGIN);

@@ -14,12 +14,15 @@ static const struct {
     const char *path;
     const char *name;
     const struct fold *fold;
+    unsigned params;
     bool in_place;
 } EXPECTED[] = {
-    {"/count/{regions}", "count_instances", &FOLD_COUNT, true},
+    {"/count/{regions}", "count_instances", &FOLD_COUNT,
+     QUESTION_REGIONS | QUESTION_STATES, true},
     {"/check-without-owner/{regions}", "instances_without_tag", &FOLD_OWNER,
-     false},
+     QUESTION_REGIONS | QUESTION_STATES | QUESTION_TAG | QUESTION_AFTER, false},
     {"/check-open-permission/{regions}", "exposed_instances", &FOLD_EXPOSURE,
+     QUESTION_REGIONS | QUESTION_STATES | QUESTION_PORT | QUESTION_AFTER,
      false},
 };
 #define NEXPECTED (sizeof(EXPECTED) / sizeof(EXPECTED[0]))
@@ -34,7 +37,8 @@ static void test_question_by_path__finds_each_question(void **state)
             fail_msg("%s: not found", EXPECTED[i].path);
         assert_string_equal(q->api_path, EXPECTED[i].path);
         assert_string_equal(q->name, EXPECTED[i].name);
-        assert_ptr_equal(q->fold, EXPECTED[i].fold);
+        assert_ptr_equal(q->folds[0], EXPECTED[i].fold);
+        assert_int_equal(q->params, EXPECTED[i].params);
         assert_int_equal(q->failures_in_place, EXPECTED[i].in_place);
     }
 }
@@ -58,6 +62,38 @@ static void test_question_by_path__finds_nothing_for_other_paths(void **state)
             fail_msg("path %zu is found", i);
 }
 
+static void
+test_question_by_name__takes_the_name_alone_or_at_the_end(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *name; /* NULL: there is none */
+    } cases[] = {
+        {"count_instances", "count_instances"},
+        {"ec2___count_instances", "count_instances"},
+        {"ec2__exposed_instances", "exposed_instances"},
+        {"a__b___instances_without_tag", "instances_without_tag"},
+        {"____count_instances", "count_instances"},
+        {"ec2_count_instances", NULL},
+        {"count_instances__", NULL},
+        {"count_instances__x", NULL},
+        {"Count_Instances", NULL},
+        {"__", NULL},
+        {"_", NULL},
+        {"", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct question *q = question_by_name(span_of(cases[i].text));
+        const char *name = q ? q->name : NULL;
+
+        if (!name != !cases[i].name ||
+            (name && strcmp(name, cases[i].name) != 0))
+            fail_msg("%s: %s", cases[i].text, name ? name : "none");
+    }
+}
+
 static void test_question_table__holds_all_questions(void **state)
 {
     size_t n = 0;
@@ -78,17 +114,20 @@ test_question_table__has_folds_that_take_what_they_need(void **state)
     const struct question *table = question_table(&n);
 
     (void)state;
-    for (size_t i = 0; i < n; i++) {
-        const struct fold *fold = table[i].fold;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < table[i].nfolds; k++) {
+            const struct fold *fold = table[i].folds[k];
 
-        assert_true(fold->needs & FOLD_NEEDS(FOLD_INSTANCES));
-        assert_false(fold->needs & FOLD_NEEDS(FOLD_FOLLOW_UP));
-        assert_true(!(fold->needs & FOLD_NEEDS(FOLD_GROUPS)) || fold->group);
-        assert_true(fold->region_begin && fold->region_free && fold->instance);
-        assert_true(fold->event && fold->region_end && fold->nrows);
-        assert_true(fold->row);
-        fold->region_free(NULL);
-    }
+            assert_true(fold->needs & FOLD_NEEDS(FOLD_INSTANCES));
+            assert_false(fold->needs & FOLD_NEEDS(FOLD_FOLLOW_UP));
+            assert_true(!(fold->needs & FOLD_NEEDS(FOLD_GROUPS)) ||
+                        fold->group);
+            assert_true(fold->region_begin && fold->region_free &&
+                        fold->instance);
+            assert_true(fold->event && fold->region_end && fold->nrows);
+            assert_true(fold->row);
+            fold->region_free(NULL);
+        }
 }
 
 int main(void)
@@ -96,6 +135,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_question_by_path__finds_each_question),
         cmocka_unit_test(test_question_by_path__finds_nothing_for_other_paths),
+        cmocka_unit_test(
+            test_question_by_name__takes_the_name_alone_or_at_the_end),
         cmocka_unit_test(test_question_table__holds_all_questions),
         cmocka_unit_test(
             test_question_table__has_folds_that_take_what_they_need),

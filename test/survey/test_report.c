@@ -75,14 +75,16 @@ static enum err_code rows_row(const void *state, const char *region, size_t i,
 }
 
 static const struct fold ROWS_FOLD = {.nrows = rows_count, .row = rows_row};
-static const struct question LIST = {.fold = &ROWS_FOLD};
+static const struct question LIST = {.folds = {&ROWS_FOLD}, .nfolds = 1};
 static const struct question IN_PLACE = {
-    .fold = &ROWS_FOLD,
+    .folds = {&ROWS_FOLD},
+    .nfolds = 1,
     .failures_in_place = true,
 };
 
 static const char *const KNOWN[] = {"eu-west-1", "eu-west-2", "us-east-1",
                                     "us-east-2"};
+static const struct criteria EVERYTHING = {0};
 static const struct atlas ATLAS = {ATLAS_ACCOUNT, KNOWN, 4};
 
 /* Everything that a report is made from. */
@@ -131,7 +133,9 @@ static enum err_code render(const struct setting *s,
         .scope = &s->scope,
         .sweep = &s->sweep,
         .atlas = &ATLAS,
+        .criteria = &EVERYTHING,
         .budget = budget,
+        .in_string = true,
     };
 
     return report_render(&input, out, summary, err);
@@ -267,8 +271,15 @@ static void test_report_render__says_why_a_name_was_not_asked(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const struct atlas atlas = {cases[i].source, KNOWN, 4};
         struct setting s = {0};
-        const struct report_input input = {&LIST, &s.scope, &s.sweep, &atlas,
-                                           ROOMY};
+        const struct report_input input = {
+            .question = &LIST,
+            .scope = &s.scope,
+            .sweep = &s.sweep,
+            .atlas = &atlas,
+            .criteria = &EVERYTHING,
+            .budget = ROOMY,
+            .in_string = true,
+        };
         struct report_summary summary;
         struct buf out = BUF_INIT(ROOMY);
         char expected[256];
@@ -293,8 +304,15 @@ static void test_report_render__keeps_sentences_within_their_limit(void **state)
     };
     const struct atlas atlas = {ATLAS_CONFIGURED, longest, 3};
     struct setting s = {0};
-    const struct report_input input = {&LIST, &s.scope, &s.sweep, &atlas,
-                                       ROOMY};
+    const struct report_input input = {
+        .question = &LIST,
+        .scope = &s.scope,
+        .sweep = &s.sweep,
+        .atlas = &atlas,
+        .criteria = &EVERYTHING,
+        .budget = ROOMY,
+        .in_string = true,
+    };
     struct report_summary summary;
     struct buf out = BUF_INIT(ROOMY);
     json_t *array;

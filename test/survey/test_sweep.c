@@ -12,6 +12,7 @@
 
 #include "support/fail_alloc.h"
 #include "support/stage.h"
+#include "survey/criteria.h"
 #include "survey/sweep.h"
 
 #define ROOMY ((struct fold_limits){1 << 20, 1 << 20})
@@ -32,6 +33,7 @@
         .body = XML_ERROR("UnauthorizedOperation", "You are not authorized")   \
     }
 
+static const struct criteria ALL = {0};
 static const char *const ONE[] = {"us-east-1"};
 static const char *const THREE[] = {"us-east-1", "af-south-1", "eu-west-1"};
 static const struct fold *const COUNT[] = {&FOLD_COUNT};
@@ -45,6 +47,7 @@ options_for(struct stage *s, const struct fold *const *folds, size_t nfolds)
         .folds = folds,
         .nfolds = nfolds,
         .limits = ROOMY,
+        .criteria = &ALL,
         .deadline_ms = s->fake.mono_ms + DEADLINE_MS,
     };
 }
