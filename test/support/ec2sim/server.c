@@ -8,9 +8,11 @@
 #include <arpa/inet.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "tls.h"
@@ -65,14 +67,27 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **req_cls,
     *req_cls = NULL;
 }
 
+/* Or the second record of a TLS handshake waits for the first one's ACK, a
+ * round trip that EC2 does not cost. */
+static void send_at_once(struct MHD_Connection *c)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    int on = 1;
+
+    if (info)
+        (void)setsockopt(info->connect_fd, IPPROTO_TCP, TCP_NODELAY, &on,
+                         sizeof(on));
+}
+
 static void on_connection(void *cls, struct MHD_Connection *c,
                           void **socket_cls,
                           enum MHD_ConnectionNotificationCode what)
 {
     struct server *server = cls;
 
-    (void)c;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        send_at_once(c);
         stats_connection(server->service->stats);
         *socket_cls = must_calloc(1, sizeof(struct peer));
     } else {
