@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "cli.h"
 #include "config.h"
+#include "lambda/counters.h"
 #include "lambda/event.h"
 #include "lambda/handler.h"
 #include "lambda/runtime.h"
@@ -295,6 +296,8 @@ static int run_runtime(const char *api)
     if (!rc && look_around(&parts, &init_err))
         log_write(LOG_WARN, "initialisation is incomplete",
                   LOG_FIELDS(LOG_STR("error", err_text(&init_err))));
+    if (!rc && parts.config.debug)
+        counters_log("initialised", parts.client, &(struct counters){0});
     status = rc ? report_broken(api, rc, &err) : run_loop(&parts, rt);
     runtime_free(rt);
     parts_free(&parts);

@@ -30,7 +30,7 @@ struct handler {
     struct criteria_options criteria; /* what holds where a call is silent */
     size_t answer_max; /* bytes of the whole answer; out->max is no less */
     bool raw_body;     /* body as a value, not as a string */
-    bool debug;        /* log the whole answer */
+    bool debug;        /* log the whole answer, and what it cost */
     void (*on_progress)(void *arg, size_t ended, size_t asked,
                         const struct ec2_stats *stats); /* NULL: none */
     void *arg;

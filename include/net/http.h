@@ -66,6 +66,10 @@ int64_t http_waited_ms(const struct http *http);
 struct http_stats {
     uint64_t requests;    /* transfers started */
     uint64_t connections; /* opened for them, handshakes done */
+    uint64_t reused;      /* requests sent on a connection that was kept */
+    uint64_t handshakes;  /* TLS, begun */
+    uint64_t lookups;     /* of host names; not those answered from memory */
+    uint64_t roots;       /* certificates read into the trust store */
 };
 struct http_stats http_get_stats(const struct http *http);
 

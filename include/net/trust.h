@@ -10,6 +10,7 @@
 #define NET_TRUST_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/err.h"
 
@@ -39,5 +40,8 @@ NODISCARD bool trust_attach(struct trust *trust, void *ssl_ctx);
  * that trying the handshake again can help.
  */
 bool trust_add_system(struct trust *trust);
+
+/* Certificates read into the store so far. */
+size_t trust_nroots(const struct trust *trust);
 
 #endif

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "base/log.h"
+#include "lambda/counters.h"
 #include "lambda/event.h"
 #include "survey/criteria.h"
 #include "survey/question.h"
@@ -18,6 +19,7 @@
 struct visit {
     const struct handler *handler;
     int64_t began_ms;
+    struct counters before;
     int64_t deadline_ms; /* less the margin */
     struct call call;
     const struct question *question;
@@ -256,9 +258,11 @@ static enum err_code render(struct visit *v, struct buf *out, struct err *err)
     if (rc)
         return rc;
     log_summary(v, out);
-    if (v->handler->debug)
-        log_write(LOG_INFO, "response",
-                  LOG_FIELDS(LOG_WHOLE("response", buf_span(out))));
+    if (!v->handler->debug)
+        return ERR_OK;
+    log_write(LOG_INFO, "response",
+              LOG_FIELDS(LOG_WHOLE("response", buf_span(out))));
+    counters_log("counters", v->handler->client, &v->before);
     return ERR_OK;
 }
 
@@ -275,6 +279,7 @@ enum err_code handler_answer(const struct handler *handler, struct span event,
     enum err_code rc;
 
     v.began_ms = mono_ms(&v);
+    v.before = counters_read(handler->client);
     buf_reset(out);
     rc = event_parse(event, &v.call, err);
     if (!rc)

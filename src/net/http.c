@@ -152,5 +152,8 @@ int64_t http_waited_ms(const struct http *http)
 
 struct http_stats http_get_stats(const struct http *http)
 {
-    return http->stats;
+    struct http_stats stats = http->stats;
+
+    stats.roots = trust_nroots(http->trust);
+    return stats;
 }

@@ -91,6 +91,8 @@ static int on_connected(void *arg, char *peer_ip, char *own_ip, int peer_port,
         return CURL_PREREQFUNC_ABORT;
     if (t->fresh)
         t->http->stats.connections++;
+    else
+        t->http->stats.reused++;
     t->fresh = false;
     t->connected = true;
     /* If this kept connection turns out to be dead, so are the others that
@@ -123,8 +125,21 @@ static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
 
 static CURLcode on_tls(CURL *easy, void *ssl_ctx, void *arg)
 {
+    struct http *http = arg;
+
     (void)easy;
-    return trust_attach(arg, ssl_ctx) ? CURLE_OK : CURLE_OUT_OF_MEMORY;
+    http->stats.handshakes++;
+    return trust_attach(http->trust, ssl_ctx) ? CURLE_OK : CURLE_OUT_OF_MEMORY;
+}
+
+static int on_lookup(void *resolver, void *unused, void *arg)
+{
+    struct http *http = arg;
+
+    (void)resolver;
+    (void)unused;
+    http->stats.lookups++;
+    return 0;
 }
 
 /* CR and LF would let a value add headers of its own (RFC 9110 §5.5). */
@@ -235,7 +250,8 @@ static CURLcode set_pointers(struct http_transfer *t,
         {CURLOPT_HEADERDATA, t},
         {CURLOPT_PREREQDATA, t},
         {CURLOPT_SOCKOPTDATA, t},
-        {CURLOPT_SSL_CTX_DATA, t->http->trust},
+        {CURLOPT_SSL_CTX_DATA, t->http},
+        {CURLOPT_RESOLVER_START_DATA, t->http},
     };
     CURLcode code = CURLE_OK;
 
@@ -268,6 +284,9 @@ static CURLcode set_functions(CURL *easy)
         code = curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket);
     if (!code)
         code = curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_tls);
+    if (!code)
+        code =
+            curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION, on_lookup);
     return code;
 }
 

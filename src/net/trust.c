@@ -24,6 +24,7 @@ struct tally {
 struct trust {
     X509_STORE *store;
     const char *const *system_files; /* NULL: not to be added, or no more */
+    size_t nroots;
 };
 
 /* Amazon Linux and Fedora, Debian, RHEL, Alpine and macOS, SUSE. */
@@ -61,7 +62,7 @@ static bool at_end(void)
 }
 
 /* Adds the certificates of a PEM text to the store. */
-static struct tally add_pem(X509_STORE *store, BIO *pem)
+static struct tally add_pem(struct trust *trust, BIO *pem)
 {
     struct tally tally = {0};
 
@@ -72,13 +73,14 @@ static struct tally add_pem(X509_STORE *store, BIO *pem)
         certificate = PEM_read_bio_X509(pem, NULL, no_password, NULL);
         if (!certificate && at_end())
             break;
-        if (certificate && X509_STORE_add_cert(store, certificate) == 1)
+        if (certificate && X509_STORE_add_cert(trust->store, certificate) == 1)
             tally.added++;
         else
             tally.malformed++;
         X509_free(certificate);
     }
     ERR_clear_error();
+    trust->nroots += tally.added;
     return tally;
 }
 
@@ -114,7 +116,7 @@ enum err_code trust_from_pem(const char *pem, const char *const *system_files,
         rc = err_nomem(err, "trust: roots");
         goto out;
     }
-    tally = add_pem(trust->store, bio);
+    tally = add_pem(trust, bio);
     if (tally.malformed || tally.added == 0) {
         rc = err_set(err, ERR_CRYPTO, "trust: built-in roots are unreadable");
         goto out;
@@ -148,7 +150,7 @@ static enum err_code trust_from_file(const char *path, struct trust **out,
                      path);
         goto out;
     }
-    tally = add_pem(trust->store, bio);
+    tally = add_pem(trust, bio);
     if (tally.malformed || tally.added == 0) {
         rc = err_set(err, ERR_CONFIG, "trust: AWS_CA_BUNDLE has %s, %s",
                      tally.malformed ? "a malformed certificate"
@@ -209,7 +211,7 @@ bool trust_add_system(struct trust *trust)
 
         if (!bio)
             continue;
-        tally = add_pem(trust->store, bio);
+        tally = add_pem(trust, bio);
         (void)BIO_free(bio);
         if (tally.added)
             log_write(LOG_WARN, ADDED,
@@ -220,4 +222,9 @@ bool trust_add_system(struct trust *trust)
     if (tally.added == 0)
         log_write(LOG_WARN, NONE_ADDED, NULL);
     return tally.added > 0;
+}
+
+size_t trust_nroots(const struct trust *trust)
+{
+    return trust->nroots;
 }

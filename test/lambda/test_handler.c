@@ -717,6 +717,8 @@ static void test_handler_answer__logs_the_response_when_debugging(void **state)
     ask(&t, COUNT, "all");
     assert_non_null(
         strstr(stage_log(&t.stage), "\"response\":\"{\\\"messageVersion\\\""));
+    assert_non_null(strstr(stage_log(&t.stage), "\"requests\":1,"
+                                                "\"connections\":1,"));
     theatre_release(&t);
 }
 

@@ -605,6 +605,8 @@ static void test_http_start__connections_are_kept(void **state)
         exchange_get(&x, w->http, url_of(w, "/plain"));
     assert_int_equal(http_get_stats(w->http).requests, 5);
     assert_int_equal(http_get_stats(w->http).connections, 1);
+    assert_int_equal(http_get_stats(w->http).reused, 4);
+    assert_int_equal(http_get_stats(w->http).handshakes, 0);
     assert_int_equal(local_server_connections(w->server), 1);
     exchange_release(&x);
 }
@@ -622,6 +624,24 @@ static void test_http_start__dead_connection_is_replaced(void **state)
     }
     assert_int_equal(local_server_connections(w->server), 5);
     assert_int_equal(http_get_stats(w->http).connections, 5);
+    exchange_release(&x);
+}
+
+/* Names that the library finds in its memory are not looked up again. */
+static void test_http_get_stats__counts_lookups(void **state)
+{
+    struct world *w = *state;
+    struct exchange x = {0};
+    char url[64];
+
+    (void)snprintf(url, sizeof(url), "http://a.localhost:%u/then-closed",
+                   local_server_port(w->server));
+    for (int i = 0; i < 3; i++) {
+        exchange_get(&x, w->http, url);
+        assert_int_equal(x.result.failure, HTTP_OK);
+    }
+    assert_int_equal(http_get_stats(w->http).connections, 3);
+    assert_int_equal(http_get_stats(w->http).lookups, 1);
     exchange_release(&x);
 }
 
@@ -976,6 +996,8 @@ static const struct CMUnitTest TESTS[] = {
         test_http_response_header__gives_the_last_value, set_up, tear_down),
     cmocka_unit_test_setup_teardown(
         test_http_start__body_that_is_refused_ends_stopped, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_http_get_stats__counts_lookups, set_up,
+                                    tear_down),
     cmocka_unit_test_setup_teardown(test_http_start__connections_are_kept,
                                     set_up, tear_down),
     cmocka_unit_test_setup_teardown(

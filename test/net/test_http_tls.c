@@ -147,6 +147,9 @@ static void test_http_start__chain_of_the_bundle_is_believed(void **state)
     get(&x, http, server, "127.0.0.1");
     get(&x, http, server, "ec2.localhost");
     assert_int_equal(http_get_stats(http).connections, 2);
+    assert_int_equal(http_get_stats(http).handshakes, 2);
+    assert_int_equal(http_get_stats(http).reused, 2);
+    assert_int_equal(http_get_stats(http).roots, 1);
     exchange_release(&x);
     http_free(http);
     local_server_stop(server);
@@ -226,6 +229,8 @@ static void test_http_start__systems_roots_are_the_second_try(void **state)
     assert_int_equal(x.ndone, 1);
     assert_int_equal(http_get_stats(http).requests, 1);
     assert_int_equal(http_get_stats(http).connections, 1);
+    assert_int_equal(http_get_stats(http).handshakes, 2);
+    assert_int_equal(http_get_stats(http).roots, 2);
     assert_int_equal(local_server_connections(server), 2);
     assert_int_equal(local_server_requests(server), 1);
     exchange_release(&x);

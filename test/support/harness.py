@@ -208,7 +208,7 @@ class Sim:
 
     def control(self, method, path, body=""):
         """One request to /_sim/..., its answer as text."""
-        host = "ec2.us-east-1.localhost"
+        host = "localhost"  # no region, so that none counts it
         request = (f"{method} {path} HTTP/1.1\r\nHost: {host}:{self.port}\r\n"
                    f"Content-Length: {len(body)}\r\nConnection: close\r\n"
                    f"\r\n{body}").encode()

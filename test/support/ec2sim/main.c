@@ -123,7 +123,7 @@ static bool run(const struct world *world, const struct options *options)
         if (options->dir) {
             mkdir(options->dir, 0777); /* that it exists already is fine */
             snprintf(ca_path, sizeof(ca_path), "%s/ca.pem", options->dir);
-            tls = tls_new(world, options->rsa, ca_path);
+            tls = tls_new(world, service.stats, options->rsa, ca_path);
         } else {
             fputs("ec2sim: --dir is needed, or --plain\n", stderr);
         }

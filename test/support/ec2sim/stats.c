@@ -15,6 +15,7 @@ struct counts {
     json_int_t requests[ACTION_COUNT + 1];
     json_int_t answers[MAX_STATUS];
     json_int_t connections;
+    json_int_t handshakes;
     json_int_t bytes;
 };
 
@@ -72,6 +73,13 @@ void stats_connection_of(struct stats *stats, const struct region *region)
     pthread_mutex_unlock(&stats->lock);
 }
 
+void stats_handshake_of(struct stats *stats, const struct region *region)
+{
+    pthread_mutex_lock(&stats->lock);
+    counts_of(stats, region)->handshakes++;
+    pthread_mutex_unlock(&stats->lock);
+}
+
 void stats_answer(struct stats *stats, const struct region *region,
                   enum action action, unsigned status, size_t bytes)
 {
@@ -106,9 +114,9 @@ static json_t *counts_json(const struct counts *counts)
             json_object_set_new(answers, status,
                                 json_integer(counts->answers[i]));
     }
-    return json_pack("{s:o, s:o, s:I, s:I}", "requests", requests, "answers",
-                     answers, "connections", counts->connections, "bytes",
-                     counts->bytes);
+    return json_pack("{s:o, s:o, s:I, s:I, s:I}", "requests", requests,
+                     "answers", answers, "connections", counts->connections,
+                     "handshakes", counts->handshakes, "bytes", counts->bytes);
 }
 
 void stats_json(struct stats *stats, struct text *out)

@@ -25,6 +25,9 @@ void stats_connection(struct stats *stats);
 /* The first request on a connection was for that region. */
 void stats_connection_of(struct stats *stats, const struct region *region);
 
+/* A client on a connection chose that region's certificate. */
+void stats_handshake_of(struct stats *stats, const struct region *region);
+
 /* action may be ACTION_COUNT; bytes are those of the body as sent. */
 void stats_answer(struct stats *stats, const struct region *region,
                   enum action action, unsigned status, size_t bytes);

@@ -405,3 +405,4 @@ def test_statistics_count_requests_and_answers(sim):
     assert region["requests"] == {"DescribeInstances": 1, "DescribeRegions": 1}
     assert region["answers"] == {"200": 1, "401": 1}
     assert region["connections"] == 2
+    assert region["handshakes"] == 2

@@ -22,6 +22,7 @@
 
 struct tls {
     const struct world *world;
+    struct stats *stats;
     size_t ncerts;          /* one for each region, then one for loopback */
     gnutls_pcert_st *certs; /* those loaded so far */
     gnutls_privkey_t key;
@@ -195,7 +196,8 @@ static bool write_root(const char *path, X509 *cert)
     return ok;
 }
 
-struct tls *tls_new(const struct world *world, bool rsa, const char *ca_path)
+struct tls *tls_new(const struct world *world, struct stats *stats, bool rsa,
+                    const char *ca_path)
 {
     struct tls *tls = must_calloc(1, sizeof(*tls));
     struct authority root = {.key = make_key(rsa)};
@@ -203,6 +205,7 @@ struct tls *tls_new(const struct world *world, bool rsa, const char *ca_path)
     bool ok = false;
 
     tls->world = world;
+    tls->stats = stats;
     tls->certs = must_calloc(world->nregions + 1, sizeof(*tls->certs));
     if (root.key && key)
         root.cert = make_root(root.key);
@@ -255,8 +258,10 @@ int tls_choose(gnutls_session_t session, const gnutls_datum_t *req_ca_rdn,
         if (strncmp(name, "ec2.", 4) == 0)
             region = world_region(tls->world, name + 4, strcspn(name + 4, "."));
     }
-    if (region)
+    if (region) {
         which = (size_t)(region - tls->world->regions);
+        stats_handshake_of(tls->stats, region);
+    }
     *pcert = &tls->certs[which];
     *pcert_length = 1;
     *pkey = tls->key;

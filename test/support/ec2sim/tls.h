@@ -12,14 +12,17 @@
 #include <stdbool.h>
 
 #include "pages.h"
+#include "stats.h"
 
 struct tls;
 
 /*
  * Makes the certificates and writes the root to ca_path. NULL after a message
- * on standard error. world is borrowed for as long as the result is used.
+ * on standard error. world and stats, which counts the handshakes, are
+ * borrowed for as long as the result is used.
  */
-struct tls *tls_new(const struct world *world, bool rsa, const char *ca_path);
+struct tls *tls_new(const struct world *world, struct stats *stats, bool rsa,
+                    const char *ca_path);
 void tls_free(struct tls *tls);
 
 /*
