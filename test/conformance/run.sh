@@ -1,15 +1,15 @@
 #!/bin/sh
-# Runs these tests in a virtual environment of their own, made when it is
-# missing or requirements.txt has changed. Where PyPI is out of reach it says
-# so and ends well: nothing else of the project needs PyPI.
+# Runs these tests in virtual environments of their own, made when they are
+# missing or their requirements have changed: one for the tests, one for SAM,
+# whose requirements are not theirs. Where PyPI is out of reach it says so and
+# ends well: nothing else of the project needs PyPI.
 #
 #   EC2SWEEP_BUILD=build/dev test/conformance/run.sh [pytest arguments]
+#   test/conformance/run.sh --make           makes them, and no more
 set -eu
 cd "$(dirname "$0")/../.."
 
 from=test/conformance
-venv=build/conformance-venv
-python=$venv/bin/python
 
 # The first python3 that can make a virtual environment: Debian's own cannot
 # without the package python3-venv.
@@ -24,34 +24,30 @@ find_python() {
     return 1
 }
 
-pypi_is_reachable() {
-    "$python" -m pip -q download --disable-pip-version-check --no-deps \
-        --no-cache-dir --retries 1 --timeout 15 --dest "$venv/probe" \
+pypi_is_reachable() { # PYTHON DIR
+    "$1" -m pip -q download --disable-pip-version-check --no-deps \
+        --no-cache-dir --retries 1 --timeout 15 --dest "$2/probe" \
         iniconfig >/dev/null 2>&1
 }
 
-is_made() {
-    cmp -s $from/requirements.txt $venv/made-of.txt &&
-        cmp -s $from/requirements-emulator.txt $venv/emulator-of.txt
-}
-
-make_environment() {
+make_environment() { # NAME REQUIREMENTS
+    venv=build/$1
+    ! cmp -s "$from/$2" "$venv/made-of.txt" || return 0
     echo "conformance: making $venv"
     found=$(find_python)
-    rm -rf $venv
-    "$found" -m venv $venv
-    if ! pypi_is_reachable; then
-        rm -rf $venv
+    rm -rf "$venv"
+    "$found" -m venv "$venv"
+    if ! pypi_is_reachable "$venv/bin/python" "$venv"; then
+        rm -rf "$venv"
         echo 'conformance: skipped, because PyPI cannot be reached' >&2
         exit 0
     fi
-    "$python" -m pip -q install --disable-pip-version-check \
-        -r $from/requirements.txt
-    "$python" -m pip -q download --disable-pip-version-check --no-deps \
-        --dest $venv/emulator -r $from/requirements-emulator.txt
-    cp $from/requirements.txt $venv/made-of.txt
-    cp $from/requirements-emulator.txt $venv/emulator-of.txt
+    "$venv/bin/python" -m pip -q install --disable-pip-version-check \
+        -r "$from/$2"
+    cp "$from/$2" "$venv/made-of.txt"
 }
 
-is_made || make_environment
-exec "$python" -B -m pytest $from "$@"
+make_environment conformance-venv requirements.txt
+make_environment sam-venv requirements-sam.txt
+[ "${1:-}" != --make ] || exit 0
+exec build/conformance-venv/bin/python -B -m pytest $from "$@"

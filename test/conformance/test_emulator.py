@@ -10,10 +10,8 @@ import os
 import pathlib
 import platform
 import subprocess
-import sys
 import threading
 import urllib.request
-import zipfile
 
 import pytest
 
@@ -25,15 +23,13 @@ INVOKE = "/2015-03-31/functions/function/invocations"
 
 
 @pytest.fixture(scope="module")
-def emulator(tmp_path_factory):
-    """The emulator's path, taken out of the wheel that run.sh got."""
-    wheel, = (pathlib.Path(sys.prefix) / "emulator").glob("aws_sam_cli-*.whl")
+def emulator():
+    """The emulator that comes with SAM."""
     name = "aws-lambda-rie-" + ARCHITECTURE[platform.machine()]
-    to = tmp_path_factory.mktemp("emulator") / name
-    with zipfile.ZipFile(wheel) as archive:
-        to.write_bytes(archive.read(f"samcli/local/rapid/{name}"))
-    to.chmod(0o755)
-    return to
+    path, = (harness.ROOT / "build" / "sam-venv").glob(
+        f"lib/python*/site-packages/samcli/local/rapid/{name}")
+    path.chmod(0o755)
+    return path
 
 
 class Lambda:
