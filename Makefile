@@ -201,7 +201,7 @@ build/analyze/obj/src/base/err.o: FLAGS_analyze := -O1 -g -fanalyzer -Werror
 # --- what people ask for ----------------------------------------------------
 
 .PHONY: all help test test-run test-release demo demo-run conformance cov
-.PHONY: conformance-run
+.PHONY: conformance-run schemas
 all: build/dev/bootstrap ## build/dev/bootstrap, with shared libraries (the default)
 
 help: ## this list
@@ -238,14 +238,19 @@ conformance: ## the answers held against moto, boto3, Powertools (needs PyPI)
 conformance-run: build/dev/bootstrap build/dev/ec2sim
 	@EC2SWEEP_BUILD=build/dev test/conformance/run.sh $(T)
 
+schemas: ## the schemas made of schema/openapi.yaml (needs PyPI)
+	@test/conformance/run.sh --make
+	@build/conformance-venv/bin/python -B scripts/schemas.py
+
 cov: $(tests_cov) ## line and branch coverage of the tests, as text
 	@find build/cov -name '*.gcda' -delete
 	@EC2SWEEP_BUILD=build/cov $(PYTEST) -q $(T)
 	@gcovr --root . --filter src/ --filter bootstrap.c build/cov
 	@gcovr --root . --filter src/ --filter bootstrap.c --branches build/cov
 
-# SAM copies the sources, then makes this in the copy; the name after `build-`
-# is the function's logical id in template.yaml.
+# What sam build makes, in the project or in a copy of it, by way of
+# deploy/<architecture>/Makefile; the name after `build-` is the function's
+# logical id in template.yaml.
 build-%: release
 	@[ -n "$(ARTIFACTS_DIR)" ] || { echo >&2 \
 		'make $@ is for sam build: ARTIFACTS_DIR is not set'; exit 1; }
@@ -315,7 +320,7 @@ analyze: $(SRCS:%.c=build/analyze/obj/%.o) ## gcc's static analyser
 warnings: $(objects_gcc) $(objects_clang) ## gcc and clang compile all without a warning
 
 LINT_SH = $(wildcard .ci/run scripts/*.sh third_party/*.sh test/*/*.sh bench/*.sh)
-LINT_TEXT = $(wildcard *.md *.yaml docs schema events include src test/*.py \
+LINT_TEXT = $(wildcard *.md *.yaml deploy docs schema events include src test/*.py \
 	scripts Makefile third_party/*.md third_party/*.sh .ci/run bootstrap.c) \
 	$(filter-out test/fixtures,$(wildcard test/*))
 lint: ## shellcheck and codespell
