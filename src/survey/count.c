@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include "survey/criteria.h"
 #include "survey/fold.h"
 
 struct tally {
@@ -14,6 +15,7 @@ struct tally {
 };
 
 struct count_state {
+    const struct criteria *criteria;
     struct tally now;
     struct tally committed;
 };
@@ -21,9 +23,13 @@ struct count_state {
 static enum err_code count_begin(const struct fold_options *options,
                                  void **state, struct err *err)
 {
-    (void)options;
-    *state = calloc(1, sizeof(struct count_state));
-    return *state ? ERR_OK : err_nomem(err, "count");
+    struct count_state *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return err_nomem(err, "count");
+    s->criteria = options->criteria;
+    *state = s;
+    return ERR_OK;
 }
 
 static enum err_code count_instance(void *state,
@@ -33,6 +39,8 @@ static enum err_code count_instance(void *state,
     struct count_state *s = state;
 
     (void)err;
+    if (!criteria_wants_state(s->criteria, instance->state))
+        return ERR_OK;
     s->now.total++;
     if (span_eq_str(instance->state, "running"))
         s->now.running++;
@@ -49,7 +57,7 @@ static void count_event(void *state, enum fold_listing listing,
     switch (event) {
     case FOLD_LISTING_BEGIN:
     case FOLD_LISTING_RESTART:
-        *s = (struct count_state){0};
+        *s = (struct count_state){.criteria = s->criteria};
         break;
     case FOLD_PAGE_COMMIT:
         s->committed = s->now;

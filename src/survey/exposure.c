@@ -13,6 +13,7 @@
 
 #include <jansson.h>
 
+#include "survey/criteria.h"
 #include "survey/findings.h"
 #include "survey/fold.h"
 #include "survey/label.h"
@@ -45,6 +46,7 @@ struct open_group {
 };
 
 struct exposure_state {
+    const struct criteria *criteria;
     size_t pending_max;
     struct findings findings;
     struct findings_mark listing_begin;
@@ -70,6 +72,7 @@ static enum err_code exposure_begin(const struct fold_options *options,
 
     if (!s)
         return err_nomem(err, "exposure");
+    s->criteria = options->criteria;
     s->pending_max = options->limits.pending_max;
     s->findings = (struct findings)FINDINGS_INIT(options->limits.rows_max);
     s->arena = (struct arena)ARENA_INIT(GROUPS_MAX);
@@ -113,14 +116,16 @@ static int compare_openings(const void *a, const void *b)
     return order ? order : span_cmp(x->cidr, y->cidr);
 }
 
-static size_t count_openings(const struct ec2_group *group)
+static size_t count_openings(const struct exposure_state *s,
+                             const struct ec2_group *group)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < group->npermissions; i++) {
         const struct ec2_permission *p = &group->permissions[i];
 
-        for (size_t k = 0; k < p->ncidrs; k++)
+        for (size_t k = 0; k < p->ncidrs && criteria_covers(s->criteria, p);
+             k++)
             n += is_whole_internet(group->cidrs[p->first_cidr + k]);
     }
     return n;
@@ -159,7 +164,8 @@ static struct opening *new_openings(struct exposure_state *s,
     if (!all)
         return NULL;
     for (size_t i = 0; i < group->npermissions; i++)
-        if (!copy_openings(s, group, &group->permissions[i], all, &ncopied))
+        if (criteria_covers(s->criteria, &group->permissions[i]) &&
+            !copy_openings(s, group, &group->permissions[i], all, &ncopied))
             return NULL;
     qsort(all, ncopied, sizeof(*all), compare_openings);
     *n = 0;
@@ -198,7 +204,7 @@ static enum err_code exposure_group(void *state, const struct ec2_group *group,
 {
     struct exposure_state *s = state;
     struct open_group open = {0};
-    size_t max = count_openings(group);
+    size_t max = count_openings(s, group);
     enum err_code rc;
 
     if (max == 0)
@@ -269,7 +275,7 @@ static enum err_code exposure_instance(void *state,
     struct exposure_state *s = state;
     enum err_code rc;
 
-    if (s->dropped)
+    if (s->dropped || !criteria_wants_state(s->criteria, instance->state))
         return ERR_OK;
     if (s->groups_known &&
         !any_open(s, instance->group_ids, instance->ngroup_ids))

@@ -1,16 +1,17 @@
 /*
- * owner.c - instances without an owner: no tag whose key is "Owner" in any
- * letter case has a value.
+ * owner.c - instances without a tag: none of the key asked for ("Owner", in
+ * any letter case) has a value, or one that fits the pattern asked for.
  */
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include <jansson.h>
 
+#include "survey/criteria.h"
 #include "survey/findings.h"
 #include "survey/fold.h"
 
 struct owner_state {
+    const struct criteria *criteria;
     struct findings findings;
     struct findings_mark committed;
 };
@@ -22,6 +23,7 @@ static enum err_code owner_begin(const struct fold_options *options,
 
     if (!s)
         return err_nomem(err, "owner");
+    s->criteria = options->criteria;
     s->findings = (struct findings)FINDINGS_INIT(options->limits.rows_max);
     *state = s;
     return ERR_OK;
@@ -36,22 +38,14 @@ static void owner_free(void *state)
     free(s);
 }
 
-static bool has_owner(const struct ec2_instance *instance)
-{
-    for (size_t i = 0; i < instance->ntags; i++)
-        if (instance->tags[i].value.len &&
-            span_eq_nocase(instance->tags[i].key, SPAN_LIT("owner")))
-            return true;
-    return false;
-}
-
 static enum err_code owner_instance(void *state,
                                     const struct ec2_instance *instance,
                                     struct err *err)
 {
     struct owner_state *s = state;
 
-    if (has_owner(instance))
+    if (!criteria_wants_state(s->criteria, instance->state) ||
+        criteria_has_tag(s->criteria, instance))
         return ERR_OK;
     return findings_add(&s->findings, instance, false, err);
 }

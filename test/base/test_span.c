@@ -214,9 +214,55 @@ static void test_span_int64__reads_no_further_than_the_span(void **state)
     free(exact);
 }
 
+static void test_span_fits__takes_stars_in_any_letter_case(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *pattern;
+        bool fits;
+    } cases[] = {
+        {"", "", true},          {"", "*", true},
+        {"", "**", true},        {"a", "", false},
+        {"", "a", false},        {"a", "a", true},
+        {"A", "a", true},        {"a", "A", true},
+        {"a", "b", false},       {"abc", "*", true},
+        {"abc", "a*", true},     {"abc", "*c", true},
+        {"abc", "a*c", true},    {"abc", "a**c", true},
+        {"abc", "a*b", false},   {"abc", "*b*", true},
+        {"abc", "abc*", true},   {"abc", "*abc", true},
+        {"abc", "abcd*", false}, {"abc", "?bc", false},
+        {"a*c", "a*c", true},    {"mississippi", "m*iss*ip*i", true},
+        {"abab", "*ab", true},   {"aab", "*a*b*b", false},
+        {"x.y", "x.y", true},    {"xzy", "x.y", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        if (span_fits(span_of(cases[i].text), span_of(cases[i].pattern)) !=
+            cases[i].fits)
+            fail_msg("%s in %s", cases[i].text, cases[i].pattern);
+}
+
+/* The worst that a pattern can do is length times length. */
+static void test_span_fits__does_not_explode(void **state)
+{
+    char text[512];
+    char pattern[512];
+
+    (void)state;
+    memset(text, 'a', sizeof(text));
+    for (size_t i = 0; i < sizeof(pattern); i++)
+        pattern[i] = i % 2 ? 'a' : '*';
+    pattern[sizeof(pattern) - 1] = 'b';
+    assert_false(span_fits((struct span){text, sizeof(text)},
+                           (struct span){pattern, sizeof(pattern)}));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_span_fits__takes_stars_in_any_letter_case),
+        cmocka_unit_test(test_span_fits__does_not_explode),
         cmocka_unit_test(test_span_of__null_is_empty),
         cmocka_unit_test(test_span_eq__compares_bytes),
         cmocka_unit_test(test_span_eq_nocase__folds_ascii_alone),

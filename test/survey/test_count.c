@@ -141,6 +141,34 @@ static void test_count__keeps_to_what_was_committed(void **state)
     }
 }
 
+static void test_count__counts_the_states_that_are_wanted(void **state)
+{
+    static const char *const texts[] = {"i-1=running", "i-2=stopped",
+                                        "i-3=terminated", "i-4=odd", NULL};
+    static const struct {
+        unsigned states;
+        const char *rows;
+    } cases[] = {
+        {0, "[{\"region\":\"r\",\"totalInstances\":4,"
+            "\"runningInstances\":1}]"},
+        {1U << 5, "[{\"region\":\"r\",\"totalInstances\":1,"
+                  "\"runningInstances\":0}]"},
+        {1U << 5 | 1U << 1, "[{\"region\":\"r\",\"totalInstances\":2,"
+                            "\"runningInstances\":1}]"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fold_driver d;
+
+        fold_driver_init(&d, &FOLD_COUNT, ROOMY_LIMITS);
+        d.criteria.states = cases[i].states;
+        drive_listing(&d, FOLD_INSTANCES, texts);
+        assert_rows(&d, cases[i].rows);
+        fold_driver_release(&d);
+    }
+}
+
 static void test_count__reports_every_failed_allocation(void **state)
 {
     const struct criteria all = {0};
@@ -183,6 +211,7 @@ int main(void)
         cmocka_unit_test(test_count__is_zero_in_an_empty_region),
         cmocka_unit_test(test_count__ignores_other_listings),
         cmocka_unit_test(test_count__keeps_to_what_was_committed),
+        cmocka_unit_test(test_count__counts_the_states_that_are_wanted),
         cmocka_unit_test(test_count__reports_every_failed_allocation),
     };
 

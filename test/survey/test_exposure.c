@@ -626,9 +626,46 @@ test_exposure__reports_no_memory_for_any_part_of_a_group(void **state)
     assert_int_equal(n, 5);
 }
 
+static void test_exposure__keeps_to_the_criteria(void **state)
+{
+    static const char *const groups[] = {
+        "sg-1=web|tcp 443 443 0.0.0.0/0|tcp 20 30 0.0.0.0/0 ::/0",
+        "sg-2=all|-1 - - ::/0", "sg-3=dns|udp 53 53 0.0.0.0/0", NULL};
+    static const char *const instances[] = {
+        "i-1=running||sg-1", "i-2=stopped||sg-1", "i-3=running||sg-3",
+        "i-4=running||sg-2 sg-3", NULL};
+    struct fold_driver d;
+    char *rows;
+    json_t *json;
+
+    (void)state;
+    fold_driver_init(&d, &FOLD_EXPOSURE, ROOMY_LIMITS);
+    d.criteria.states = 1U << 1; /* running */
+    d.criteria.protocol = CRITERIA_TCP;
+    d.criteria.from_port = d.criteria.to_port = 22;
+    drive_listing(&d, FOLD_INSTANCES, instances);
+    drive_listing(&d, FOLD_GROUPS, groups);
+    (void)drive_end(&d);
+    rows = driver_rows(&d);
+    json = json_loads(rows, 0, NULL);
+    assert_int_equal(json_array_size(json), 2);
+    assert_non_null(strstr(rows, "\"instanceId\":\"i-1\""));
+    assert_non_null(strstr(rows, "\"instanceId\":\"i-4\""));
+    /* The rules that do not let port 22 in are not told either. */
+    assert_null(strstr(rows, "443"));
+    assert_null(strstr(rows, "sg-3"));
+    assert_int_equal(json_array_size(json_object_get(json_array_get(json, 0),
+                                                     "permissions")),
+                     2);
+    json_decref(json);
+    free(rows);
+    fold_driver_release(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_exposure__keeps_to_the_criteria),
         cmocka_unit_test(test_exposure__is_a_rule_open_to_the_whole_internet),
         cmocka_unit_test(test_exposure__tells_all_fields_of_a_rule),
         cmocka_unit_test(test_exposure__sorts_permissions_and_gives_each_once),

@@ -79,6 +79,30 @@ static void test_owner__lists_by_id_each_once(void **state)
     fold_driver_release(&d);
 }
 
+static void test_owner__keeps_to_the_criteria(void **state)
+{
+    static const char *const texts[] = {
+        "i-1=running|CostCenter=7",
+        "i-2=running|Owner=ops",
+        "i-3=stopped|Owner=ops",
+        "i-4=running|costcenter=8",
+        NULL,
+    };
+    struct fold_driver d;
+
+    (void)state;
+    fold_driver_init(&d, &FOLD_OWNER, ROOMY_LIMITS);
+    d.criteria.states = 1U << 1; /* running */
+    d.criteria.tag_key = SPAN_LIT("CostCenter");
+    d.criteria.tag_value = SPAN_LIT("7*");
+    drive_listing(&d, FOLD_INSTANCES, texts);
+    assert_rows(&d, "[{\"region\":\"r\",\"instanceId\":\"i-2\","
+                    "\"instanceName\":\"\",\"state\":\"running\"},"
+                    "{\"region\":\"r\",\"instanceId\":\"i-4\","
+                    "\"instanceName\":\"\",\"state\":\"running\"}]");
+    fold_driver_release(&d);
+}
+
 static void test_owner__ignores_other_listings(void **state)
 {
     struct fold_driver d;
@@ -259,6 +283,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_owner__is_any_tag_owner_with_a_value),
         cmocka_unit_test(test_owner__lists_by_id_each_once),
+        cmocka_unit_test(test_owner__keeps_to_the_criteria),
         cmocka_unit_test(test_owner__ignores_other_listings),
         cmocka_unit_test(test_owner__keeps_to_what_was_committed),
         cmocka_unit_test(test_owner__ends_at_the_limit_of_rows),
