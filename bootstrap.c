@@ -129,6 +129,8 @@ static enum err_code parts_make(struct parts *parts, struct err *err)
         .atlas = parts->atlas,
         .answer_margin_ms = parts->config.answer_margin_ms,
         .limits = {parts->config.exposure_pending_max, ROWS_MAX},
+        .criteria = parts->config.criteria,
+        .include_managed = parts->config.include_managed,
         .answer_max = EVENT_SIZE_MAX,
         .raw_body = parts->config.raw_body,
         .debug = parts->config.debug,

@@ -15,6 +15,7 @@
 #include "aws/region.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "survey/criteria.h"
 
 /* What holds when a variable is not set, and what it may be. */
 #define CONFIG_MAX_ATTEMPTS_MAX 100 /* default: RETRY_DEFAULT_ATTEMPTS */
@@ -33,6 +34,7 @@ struct config {
     const char *runtime_api; /* AWS_LAMBDA_RUNTIME_API */
     const char *home_region; /* AWS_REGION, AWS_DEFAULT_REGION; well-formed */
     const char *regions;     /* REGIONS */
+    const char *regions_allowed;             /* REGIONS_ALLOWED */
     struct region_endpoint_options endpoint; /* fits home_region */
     const char *ca_bundle;                   /* AWS_CA_BUNDLE */
     const char *proxy;                       /* HTTPS_PROXY, https_proxy */
@@ -41,11 +43,13 @@ struct config {
     int64_t region_timeout_ms;               /* REGION_TIMEOUT_MS */
     int64_t answer_margin_ms;                /* ANSWER_MARGIN_MS */
     int64_t init_budget_ms;                  /* INIT_BUDGET_MS */
-    size_t exposure_pending_max; /* EXPOSURE_PENDING_MAX, bytes a region */
-    bool raw_body;               /* RESPONSE_BODY=raw */
-    bool debug;                  /* DEBUG=1 */
-    bool log_json;               /* AWS_LAMBDA_LOG_FORMAT=JSON */
-    enum log_level log_level;    /* AWS_LAMBDA_LOG_LEVEL */
+    size_t exposure_pending_max;      /* EXPOSURE_PENDING_MAX, bytes a region */
+    struct criteria_options criteria; /* DEFAULT_STATES, NAMES */
+    bool include_managed;             /* INCLUDE_MANAGED=1 */
+    bool raw_body;                    /* RESPONSE_BODY=raw */
+    bool debug;                       /* DEBUG=1 */
+    bool log_json;                    /* AWS_LAMBDA_LOG_FORMAT=JSON */
+    enum log_level log_level;         /* AWS_LAMBDA_LOG_LEVEL */
 };
 
 /*

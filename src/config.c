@@ -147,6 +147,26 @@ static enum err_code read_numbers(struct config *out, struct err *err)
     return ERR_OK;
 }
 
+/* What answers hold where the caller says nothing. */
+static enum err_code read_criteria(struct config *out, struct err *err)
+{
+    const char *states = config_lookup("DEFAULT_STATES");
+    const char *names = config_lookup("NAMES");
+
+    if (states && criteria_parse_states(span_of(states),
+                                        &out->criteria.default_states, NULL))
+        return err_set(err, ERR_CONFIG,
+                       BAD_VALUE "a comma list of pending, running, "
+                                 "shutting-down, terminated, stopping and "
+                                 "stopped, or all",
+                       "DEFAULT_STATES", states);
+    out->criteria.names_off = span_eq_nocase(span_of(names), SPAN_LIT("off"));
+    if (names && !out->criteria.names_off &&
+        !span_eq_nocase(span_of(names), SPAN_LIT("on")))
+        return err_set(err, ERR_CONFIG, BAD_VALUE "on or off", "NAMES", names);
+    return read_switch("INCLUDE_MANAGED", &out->include_managed, err);
+}
+
 static enum err_code read_body_form(struct config *out, struct err *err)
 {
     const char *form = config_lookup("RESPONSE_BODY");
@@ -165,6 +185,7 @@ enum err_code config_load(struct config *out, struct err *err)
     *out = (struct config){
         .runtime_api = config_lookup("AWS_LAMBDA_RUNTIME_API"),
         .regions = config_lookup("REGIONS"),
+        .regions_allowed = config_lookup("REGIONS_ALLOWED"),
         .ca_bundle = config_lookup("AWS_CA_BUNDLE"),
         .proxy = first_of("HTTPS_PROXY", "https_proxy"),
         .no_proxy = first_of("NO_PROXY", "no_proxy"),
@@ -177,6 +198,9 @@ enum err_code config_load(struct config *out, struct err *err)
     if (rc)
         return rc;
     rc = read_numbers(out, err);
+    if (rc)
+        return rc;
+    rc = read_criteria(out, err);
     if (rc)
         return rc;
     rc = read_body_form(out, err);

@@ -67,6 +67,10 @@ static void test_config_load__has_defaults(void **state)
     assert_int_equal(config.answer_margin_ms, 500);
     assert_int_equal(config.init_budget_ms, 1500);
     assert_int_equal(config.exposure_pending_max, 1048576);
+    assert_int_equal(config.criteria.default_states, 0);
+    assert_false(config.criteria.names_off);
+    assert_false(config.include_managed);
+    assert_null(config.regions_allowed);
     assert_false(config.raw_body);
     assert_false(config.debug);
     assert_false(config.log_json);
@@ -90,6 +94,10 @@ static void test_config_load__reads_every_variable(void **state)
     set("ANSWER_MARGIN_MS", "0");
     set("INIT_BUDGET_MS", "9000");
     set("EXPOSURE_PENDING_MAX", "0");
+    set("REGIONS_ALLOWED", "eu-*");
+    set("DEFAULT_STATES", " Running,stopped");
+    set("NAMES", "off");
+    set("INCLUDE_MANAGED", "1");
     set("RESPONSE_BODY", "raw");
     set("DEBUG", "1");
     set("AWS_LAMBDA_LOG_FORMAT", "JSON");
@@ -108,6 +116,11 @@ static void test_config_load__reads_every_variable(void **state)
     assert_int_equal(config.answer_margin_ms, 0);
     assert_int_equal(config.init_budget_ms, 9000);
     assert_int_equal(config.exposure_pending_max, 0);
+    assert_string_equal(config.regions_allowed, "eu-*");
+    /* EC2's second and sixth state (API reference, InstanceState). */
+    assert_int_equal(config.criteria.default_states, 1U << 1 | 1U << 5);
+    assert_true(config.criteria.names_off);
+    assert_true(config.include_managed);
     assert_true(config.raw_body);
     assert_true(config.debug);
     assert_true(config.log_json);
@@ -132,6 +145,10 @@ static void test_config_load__takes_empty_for_not_set(void **state)
         "ANSWER_MARGIN_MS",
         "INIT_BUDGET_MS",
         "EXPOSURE_PENDING_MAX",
+        "REGIONS_ALLOWED",
+        "DEFAULT_STATES",
+        "NAMES",
+        "INCLUDE_MANAGED",
         "RESPONSE_BODY",
         "DEBUG",
         "AWS_LAMBDA_LOG_FORMAT",
@@ -296,6 +313,22 @@ static void test_config_load__cuts_a_long_value_in_its_error(void **state)
     assert_non_null(strstr(err.msg, "from 100 to 900000"));
 }
 
+static void test_config_load__says_what_answers_may_hold(void **state)
+{
+    (void)state;
+    refuses("DEFAULT_STATES", "running,halted",
+            "DEFAULT_STATES=\"running,halted\": expected a comma list of "
+            "pending, running, shutting-down, terminated, stopping and "
+            "stopped, or all");
+    refuses("NAMES", "none", "NAMES=\"none\": expected on or off");
+    refuses("INCLUDE_MANAGED", "yes",
+            "INCLUDE_MANAGED=\"yes\": expected true or false");
+    set("NAMES", "ON");
+    set("DEFAULT_STATES", "all");
+    assert_false(load().criteria.names_off);
+    assert_int_equal(load().criteria.default_states, 0);
+}
+
 static void test_config_load__reads_the_form_of_the_body(void **state)
 {
     (void)state;
@@ -359,6 +392,8 @@ static void test_config_load__can_be_reported_after_a_failure(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_config_load__says_what_answers_may_hold,
+                               set_up),
         cmocka_unit_test_setup(test_config_load__has_defaults, set_up),
         cmocka_unit_test_setup(test_config_load__reads_every_variable, set_up),
         cmocka_unit_test_setup(test_config_load__takes_empty_for_not_set,

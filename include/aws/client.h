@@ -42,9 +42,10 @@ struct aws_region {
     char name[REGION_NAME_MAX + 1];
     struct region_endpoint endpoint;
     struct retry_quota quota;
-    int64_t skew_ms;   /* the region's clock minus ours */
-    int64_t missed_ms; /* mono, when not reached; INT64_MIN: it answered */
-    unsigned accepted; /* client.c's, as what follows */
+    int64_t skew_ms;      /* the region's clock minus ours */
+    int64_t missed_ms;    /* mono, when not reached; INT64_MIN: it answered */
+    bool managed_unknown; /* EC2 refused IncludeManagedResources here */
+    unsigned accepted;    /* client.c's, as what follows */
     struct aws_key_cache *key;
     struct aws_region *next;
 };
@@ -68,8 +69,7 @@ NODISCARD enum err_code aws_client_load_credentials(struct aws_client *client,
                                                     int64_t deadline_ms,
                                                     struct err *err);
 
-/* The region called name, made when first asked for. Errors as
- * region_endpoint(). */
+/* The region called name, made at first. Errors as region_endpoint(). */
 NODISCARD enum err_code aws_client_region(struct aws_client *client,
                                           struct span name,
                                           struct aws_region **out,

@@ -66,6 +66,9 @@ struct ec2_request {
     enum ec2_action action;
     struct aws_region *region;
     const struct ec2_filter *filter; /* NULL: none */
+    /* Also the instances that other services manage, where EC2 knows of such:
+     * IncludeManagedResources; left out again where it does not. */
+    bool include_managed;
     const struct ec2_sink *sink;
     struct ec2_stats *stats;
     int64_t deadline_ms; /* mono; nothing is begun or read after it */

@@ -30,9 +30,23 @@ struct ec2_tag {
     struct span value;
 };
 
+enum ec2_address_kind {
+    EC2_PRIVATE_IP,
+    EC2_PUBLIC_IP,
+    EC2_IPV6,
+};
+
+struct ec2_address {
+    struct span text;
+    enum ec2_address_kind kind;
+    bool own; /* the instance's, not that of one of its interfaces */
+};
+
 struct ec2_instance {
     struct span id;
-    struct span state; /* "running" */
+    struct span state;       /* "running" */
+    struct span type;        /* "t3.micro" */
+    struct span launch_time; /* "2026-08-30T12:34:56.000Z" */
     const struct ec2_tag *tags;
     size_t ntags;
     /*
@@ -42,6 +56,10 @@ struct ec2_instance {
      */
     const struct span *group_ids;
     size_t ngroup_ids;
+    /* Of the instance and of every network interface; one may stand more than
+     * once, none is empty. */
+    const struct ec2_address *addresses;
+    size_t naddresses;
 };
 
 /* One ingress rule; its address ranges are cidrs[first_cidr …] of the group. */
@@ -87,5 +105,10 @@ struct ec2_records {
  */
 struct span ec2_instance_tag(const struct ec2_instance *instance,
                              const char *key);
+
+/* The instance's own address of that kind, else the first of an interface,
+ * else the empty span. */
+struct span ec2_instance_address(const struct ec2_instance *instance,
+                                 enum ec2_address_kind kind);
 
 #endif

@@ -28,9 +28,10 @@ struct handler {
     int64_t answer_margin_ms; /* kept free before the deadline, to answer in */
     struct fold_limits limits;
     struct criteria_options criteria; /* what holds where a call is silent */
-    size_t answer_max; /* bytes of the whole answer; out->max is no less */
-    bool raw_body;     /* body as a value, not as a string */
-    bool debug;        /* log the whole answer, and what it cost */
+    bool include_managed; /* instances too that other services manage */
+    size_t answer_max;    /* bytes of the whole answer; out->max is no less */
+    bool raw_body;        /* body as a value, not as a string */
+    bool debug;           /* log the whole answer, and what it cost */
     void (*on_progress)(void *arg, size_t ended, size_t asked,
                         const struct ec2_stats *stats); /* NULL: none */
     void *arg;

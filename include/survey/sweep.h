@@ -28,7 +28,8 @@ struct sweep_options {
     size_t nfolds;
     struct fold_limits limits;
     const struct criteria *criteria; /* for the folds */
-    int64_t deadline_ms; /* mono: when to stop, whatever is missing */
+    bool include_managed; /* instances too that other services manage */
+    int64_t deadline_ms;  /* mono: when to stop, whatever is missing */
     /* Called after a region has ended; NULL: not wanted. */
     void (*on_progress)(void *arg, size_t ended, size_t asked,
                         const struct ec2_stats *stats);

@@ -3,8 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ec2_form.h"
 #include "aws/ec2_xml.h"
-#include "aws/query.h"
+#include "base/hash.h"
 #include "base/log.h"
 
 /* Longest request body: 200 filter values and a page token fit well. */
@@ -189,19 +190,11 @@ static void on_watch(void *arg)
     give_up(l, FAILURE_SILENT);
 }
 
-static void build_body(struct ec2_listing *l)
+/* Whether instances that other services manage are asked for as well. */
+static bool wants_managed(const struct ec2_listing *l)
 {
-    const struct ec2_request *request = &l->request;
-
-    query_begin(&l->body, ec2_action_name(request->action));
-    if (request->action == EC2_DESCRIBE_REGIONS)
-        return;
-    if (request->filter)
-        query_add_filter(&l->body, 1, request->filter->name,
-                         request->filter->values, request->filter->nvalues);
-    query_add_int(&l->body, "MaxResults", EC2_MAX_RESULTS);
-    if (l->next_token.len)
-        query_add(&l->body, "NextToken", buf_span(&l->next_token));
+    return l->request.include_managed && !l->request.region->managed_unknown &&
+           l->request.action == EC2_DESCRIBE_INSTANCES;
 }
 
 static void on_retry(void *arg)
@@ -279,15 +272,6 @@ static void fail_attempt(struct ec2_listing *l, int64_t after_ms)
     http_timer_set(options_of(l)->http, &l->retry, due);
 }
 
-static uint64_t hash_of(struct span s)
-{
-    uint64_t hash = 14695981039346656037U; /* FNV-1a, 64 bit */
-
-    for (size_t i = 0; i < s.len; i++)
-        hash = (hash ^ (unsigned char)s.p[i]) * 1099511628211U;
-    return hash;
-}
-
 /* Remembers the token; false when it came before or there is no memory. */
 static bool remember_token(struct ec2_listing *l, struct span token)
 {
@@ -360,6 +344,21 @@ static bool restart(struct ec2_listing *l)
     roll_back(l);
     if (l->request.sink->restart_listing)
         l->request.sink->restart_listing(l->request.arg);
+    send_page(l);
+    return true;
+}
+
+/* EC2 does not know the parameter here: the same page without it. */
+static bool give_up_managed(struct ec2_listing *l)
+{
+    if (!wants_managed(l) || strcmp(l->last.code, "UnknownParameter") != 0)
+        return false;
+    log_write(LOG_WARN, "INCLUDE_MANAGED is not known to EC2 here",
+              LOG_FIELDS(LOG_STR("region", l->request.region->name)));
+    l->request.region->managed_unknown = true;
+    l->last = (struct failure){0};
+    l->attempt = 0;
+    roll_back(l);
     send_page(l);
     return true;
 }
@@ -486,7 +485,7 @@ static void on_done(void *arg, const struct http_result *result)
     l->stale_stamp = skewed && is_clock_refusal(l->last.kind);
     if (l->stale_stamp)
         l->last.kind = FAILURE_CLOCK;
-    if (!restart(l))
+    if (!restart(l) && !give_up_managed(l))
         fail_attempt(l, after_ms);
 }
 
@@ -525,7 +524,8 @@ static enum err_code try_send(struct ec2_listing *l, struct err *err)
     l->too_late = false;
     l->xml_rc = ERR_OK;
     l->xml_err = (struct err){0};
-    build_body(l);
+    ec2_form_write(&l->body, &l->request, buf_span(&l->next_token),
+                   wants_managed(l));
     rc = buf_check(&l->body, "ec2: request", err);
     if (!rc)
         rc = ec2_xml_begin(l->xml, l->request.action, err);

@@ -26,3 +26,21 @@ struct span ec2_instance_tag(const struct ec2_instance *instance,
     }
     return other_case ? other_case->value : (struct span){NULL, 0};
 }
+
+struct span ec2_instance_address(const struct ec2_instance *instance,
+                                 enum ec2_address_kind kind)
+{
+    struct span found = {NULL, 0};
+
+    for (size_t i = 0; i < instance->naddresses; i++) {
+        const struct ec2_address *address = &instance->addresses[i];
+
+        if (address->kind != kind)
+            continue;
+        if (address->own)
+            return address->text;
+        if (!found.p)
+            found = address->text;
+    }
+    return found;
+}

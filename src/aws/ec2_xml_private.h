@@ -54,6 +54,7 @@ struct ec2_xml {
     struct ec2_region region;
     struct list tags;        /* struct ec2_tag */
     struct list group_ids;   /* struct span */
+    struct list addresses;   /* struct ec2_address */
     struct list permissions; /* struct ec2_permission */
     struct list cidrs;       /* struct span */
     bool has_from;

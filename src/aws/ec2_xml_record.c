@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* A new zeroed item at the end of the list, NULL after a failure. */
 static void *list_add(struct ec2_xml *xml, struct list *list, size_t size)
 {
@@ -32,15 +34,29 @@ static void *list_last(const struct list *list, size_t size)
     return (char *)list->items + (list->n - 1) * size;
 }
 
-/* The text just read, kept for the record; empty after a failure. */
+/*
+ * The text just read, kept for the record; empty after a failure. What is no
+ * UTF-8 is replaced and not refused: libxml2 2.9.14 lets overlong forms inside
+ * CDATA pass, and a tag must not be able to hide its whole region.
+ */
 static struct span keep_text(struct ec2_xml *xml)
 {
     size_t room = EC2_XML_RECORD_MAX - arena_total(&xml->strings);
-    struct span kept = arena_copy(&xml->strings, buf_span(&xml->text));
+    struct span text = buf_span(&xml->text);
+    struct span kept = {NULL, 0};
+    char *copy;
 
+    if (utf8_is_valid(text)) {
+        kept = arena_copy(&xml->strings, text);
+    } else {
+        text.len = text.len * UTF8_REPLACEMENT_LEN;
+        copy = arena_alloc(&xml->strings, text.len + 1);
+        if (copy)
+            kept = (struct span){copy, utf8_mend(buf_span(&xml->text), copy)};
+    }
     if (kept.p)
         return kept;
-    if (xml->text.len + sizeof(max_align_t) >= room)
+    if (text.len + sizeof(max_align_t) >= room)
         ec2_xml_fail_with(xml, ERR_LIMIT, "one record is too long");
     else
         ec2_xml_fail_with(xml, ERR_NOMEM, "out of memory");
@@ -78,6 +94,7 @@ static void begin_record(struct ec2_xml *xml)
     xml->region = (struct ec2_region){0};
     xml->tags.n = 0;
     xml->group_ids.n = 0;
+    xml->addresses.n = 0;
     xml->permissions.n = 0;
     xml->cidrs.n = 0;
     if (++xml->nrecords > EC2_XML_RECORDS_MAX)
@@ -114,6 +131,8 @@ static void end_instance(struct ec2_xml *xml)
     xml->instance.ntags = xml->tags.n;
     xml->instance.group_ids = xml->group_ids.items;
     xml->instance.ngroup_ids = xml->group_ids.n;
+    xml->instance.addresses = xml->addresses.items;
+    xml->instance.naddresses = xml->addresses.n;
     if (xml->records.instance)
         ec2_xml_fail(
             xml, xml->records.instance(xml->arg, &xml->instance, &xml->err));
@@ -164,6 +183,59 @@ static void end_instance_id(struct ec2_xml *xml)
 static void end_state_name(struct ec2_xml *xml)
 {
     xml->instance.state = keep_text(xml);
+}
+
+static void end_instance_type(struct ec2_xml *xml)
+{
+    xml->instance.type = keep_text(xml);
+}
+
+static void end_launch_time(struct ec2_xml *xml)
+{
+    xml->instance.launch_time = keep_text(xml);
+}
+
+static void add_address(struct ec2_xml *xml, enum ec2_address_kind kind,
+                        bool own)
+{
+    struct ec2_address *address;
+
+    /* EC2 writes an element without text where there is none. */
+    if (xml->text.len == 0)
+        return;
+    address = list_add(xml, &xml->addresses, sizeof(*address));
+    if (address)
+        *address = (struct ec2_address){keep_text(xml), kind, own};
+}
+
+static void end_own_private_ip(struct ec2_xml *xml)
+{
+    add_address(xml, EC2_PRIVATE_IP, true);
+}
+
+static void end_own_public_ip(struct ec2_xml *xml)
+{
+    add_address(xml, EC2_PUBLIC_IP, true);
+}
+
+static void end_own_ipv6(struct ec2_xml *xml)
+{
+    add_address(xml, EC2_IPV6, true);
+}
+
+static void end_private_ip(struct ec2_xml *xml)
+{
+    add_address(xml, EC2_PRIVATE_IP, false);
+}
+
+static void end_public_ip(struct ec2_xml *xml)
+{
+    add_address(xml, EC2_PUBLIC_IP, false);
+}
+
+static void end_ipv6(struct ec2_xml *xml)
+{
+    add_address(xml, EC2_IPV6, false);
 }
 
 static void end_group_ref_id(struct ec2_xml *xml)
@@ -259,6 +331,14 @@ static const struct kind {
     [NODE_ERROR_MESSAGE] = {true, NULL, end_error_message},
     [NODE_INSTANCE] = {false, begin_record, end_instance},
     [NODE_INSTANCE_ID] = {true, NULL, end_instance_id},
+    [NODE_INSTANCE_TYPE] = {true, NULL, end_instance_type},
+    [NODE_LAUNCH_TIME] = {true, NULL, end_launch_time},
+    [NODE_OWN_PRIVATE_IP] = {true, NULL, end_own_private_ip},
+    [NODE_OWN_PUBLIC_IP] = {true, NULL, end_own_public_ip},
+    [NODE_OWN_IPV6] = {true, NULL, end_own_ipv6},
+    [NODE_PRIVATE_IP] = {true, NULL, end_private_ip},
+    [NODE_PUBLIC_IP] = {true, NULL, end_public_ip},
+    [NODE_IPV6] = {true, NULL, end_ipv6},
     [NODE_STATE_NAME] = {true, NULL, end_state_name},
     [NODE_TAG] = {false, begin_tag, NULL},
     [NODE_TAG_KEY] = {true, NULL, end_tag_key},
@@ -299,6 +379,7 @@ void ec2_xml_release_record(struct ec2_xml *xml)
 {
     free(xml->cidrs.items);
     free(xml->permissions.items);
+    free(xml->addresses.items);
     free(xml->group_ids.items);
     free(xml->tags.items);
     arena_release(&xml->strings);

@@ -121,6 +121,7 @@ static enum err_code make_sweep(struct visit *v, struct err *err)
         .nfolds = v->question->nfolds,
         .limits = h->limits,
         .criteria = &v->criteria,
+        .include_managed = h->include_managed,
         .deadline_ms = v->deadline_ms,
         .on_progress = h->on_progress,
         .arg = h->arg,

@@ -235,6 +235,7 @@ static void start_stream(struct task *task, enum fold_listing listing,
         .action = listing == FOLD_GROUPS ? EC2_DESCRIBE_SECURITY_GROUPS
                                          : EC2_DESCRIBE_INSTANCES,
         .filter = filter,
+        .include_managed = sweep->options.include_managed,
         .sink = &SINK,
         .stats = &sweep->stats,
         .deadline_ms = sweep->options.deadline_ms,

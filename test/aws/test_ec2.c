@@ -428,6 +428,74 @@ static void test_ec2_start__asks_in_ec2s_words(void **state)
     }
 }
 
+#define PLAIN_BODY "Action=DescribeInstances&Version=2016-11-15&MaxResults=1000"
+#define MANAGED_BODY PLAIN_BODY "&IncludeManagedResources=true"
+
+static void
+test_ec2_start__asks_for_managed_instances_on_each_page(void **state)
+{
+    struct world *world = *state;
+
+    world->request.include_managed = true;
+    queue(world, PAGES[2].answers);
+    run(world);
+    assert_string_equal(request_at(world, 0)->body, MANAGED_BODY);
+    assert_string_equal(request_at(world, 1)->body,
+                        MANAGED_BODY "&NextToken=t2");
+}
+
+static void test_ec2_start__asks_other_actions_as_ever(void **state)
+{
+    struct world *world = *state;
+
+    world->request.include_managed = true;
+    world->request.action = EC2_DESCRIBE_REGIONS;
+    answer(world, (struct fake_answer){.status = 400});
+    run(world);
+    assert_string_equal(request_at(world, 0)->body,
+                        "Action=DescribeRegions&Version=2016-11-15");
+}
+
+/* Once for the page, and never again in this region. */
+static void test_ec2_start__does_without_an_unknown_parameter(void **state)
+{
+    struct world *world = *state;
+
+    world->request.include_managed = true;
+    answer(world,
+           (struct fake_answer){
+               .status = 400,
+               .body = "<Response><Errors><Error><Code>UnknownParameter</Code>"
+                       "<Message>The parameter IncludeManagedResources is not "
+                       "recognized</Message></Error></Errors></Response>"});
+    answer(world, (struct fake_answer){.body = PAGE(INSTANCE("i-1"), "")});
+    answer(world, (struct fake_answer){.body = PAGE(INSTANCE("i-2"), "")});
+    run(world);
+    assert_int_equal(world->failure.kind, FAILURE_NONE);
+    assert_string_equal(world->ids.data, "i-1 ");
+    assert_int_equal(fake_http_nrequests(world->http), 2);
+    assert_string_equal(request_at(world, 0)->body, MANAGED_BODY);
+    assert_string_equal(request_at(world, 1)->body, PLAIN_BODY);
+    run(world);
+    assert_string_equal(world->ids.data, "i-1 i-2 ");
+    assert_string_equal(request_at(world, 2)->body, PLAIN_BODY);
+}
+
+/* Without the parameter in the request the refusal is one like others. */
+static void test_ec2_start__ends_when_another_parameter_is_unknown(void **state)
+{
+    struct world *world = *state;
+
+    answer(world,
+           (struct fake_answer){
+               .status = 400,
+               .body = "<Response><Errors><Error><Code>UnknownParameter</Code>"
+                       "</Error></Errors></Response>"});
+    run(world);
+    assert_int_equal(world->failure.kind, FAILURE_REJECTED);
+    assert_int_equal(fake_http_nrequests(world->http), 1);
+}
+
 static void test_ec2_start__repeats_filter_and_size_on_each_page(void **state)
 {
     static const char *const VALUES[] = {"running"};
@@ -1432,6 +1500,16 @@ static const struct CMUnitTest TESTS[] = {
         test_ec2_start__stops_when_no_further_page_is_wanted, set_up,
         tear_down),
     cmocka_unit_test(test_ec2_start__asks_in_ec2s_words),
+    cmocka_unit_test_setup_teardown(
+        test_ec2_start__asks_for_managed_instances_on_each_page, set_up,
+        tear_down),
+    cmocka_unit_test_setup_teardown(test_ec2_start__asks_other_actions_as_ever,
+                                    set_up, tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_ec2_start__does_without_an_unknown_parameter, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_ec2_start__ends_when_another_parameter_is_unknown, set_up,
+        tear_down),
     cmocka_unit_test_setup_teardown(
         test_ec2_start__repeats_filter_and_size_on_each_page, set_up,
         tear_down),

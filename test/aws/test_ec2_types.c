@@ -30,6 +30,11 @@ static void test_ec2_action_name__is_the_one_on_the_wire(void **state)
         {(k), sizeof(k) - 1}, {(v), sizeof(v) - 1},                            \
     }
 
+#define SPAN_OF(s)                                                             \
+    {                                                                          \
+        (s), sizeof(s) - 1                                                     \
+    }
+
 static void test_ec2_instance_tag__prefers_the_exact_key(void **state)
 {
     static const struct ec2_tag TAGS[] = {
@@ -67,12 +72,34 @@ static void test_ec2_instance_tag__is_empty_without_tags(void **state)
     assert_int_equal(ec2_instance_tag(&instance, "Name").len, 0);
 }
 
+static void test_ec2_instance_address__prefers_the_instances_own(void **state)
+{
+    static const struct ec2_address ADDRESSES[] = {
+        {SPAN_OF("10.0.0.5"), EC2_PRIVATE_IP, false},
+        {SPAN_OF("10.0.0.4"), EC2_PRIVATE_IP, true},
+        {SPAN_OF("2001:db8::1"), EC2_IPV6, false},
+        {SPAN_OF("2001:db8::2"), EC2_IPV6, false},
+    };
+    const struct ec2_instance instance = {
+        .addresses = ADDRESSES,
+        .naddresses = COUNT(ADDRESSES),
+    };
+
+    (void)state;
+    assert_true(span_eq_str(ec2_instance_address(&instance, EC2_PRIVATE_IP),
+                            "10.0.0.4"));
+    assert_true(
+        span_eq_str(ec2_instance_address(&instance, EC2_IPV6), "2001:db8::1"));
+    assert_int_equal(ec2_instance_address(&instance, EC2_PUBLIC_IP).len, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ec2_action_name__is_the_one_on_the_wire),
         cmocka_unit_test(test_ec2_instance_tag__prefers_the_exact_key),
         cmocka_unit_test(test_ec2_instance_tag__is_empty_without_tags),
+        cmocka_unit_test(test_ec2_instance_address__prefers_the_instances_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,6 +63,12 @@ static enum err_code verdict_of(const struct reader *reader, struct err *err)
     return err_set(err, reader->refuse, "test: refused");
 }
 
+static const char *const ADDRESS_WORDS[][2] = {
+    [EC2_PRIVATE_IP] = {"private-ip", "own-private-ip"},
+    [EC2_PUBLIC_IP] = {"public-ip", "own-public-ip"},
+    [EC2_IPV6] = {"ipv6", "own-ipv6"},
+};
+
 static enum err_code take_instance(void *arg, const struct ec2_instance *in,
                                    struct err *err)
 {
@@ -73,6 +79,12 @@ static enum err_code take_instance(void *arg, const struct ec2_instance *in,
         add_line(&reader->got, "tag", in->tags[i].key, &in->tags[i].value);
     for (size_t i = 0; i < in->ngroup_ids; i++)
         add_line(&reader->got, "group-id", in->group_ids[i], NULL);
+    for (size_t i = 0; i < in->naddresses; i++)
+        add_line(&reader->got,
+                 ADDRESS_WORDS[in->addresses[i].kind][in->addresses[i].own],
+                 in->addresses[i].text, NULL);
+    if (in->type.p || in->launch_time.p)
+        add_line(&reader->got, "type", in->type, &in->launch_time);
     return verdict_of(reader, err);
 }
 
@@ -504,6 +516,23 @@ static void test_ec2_xml_feed__does_not_mind_undeclared_prefixes(void **state)
     "<?xml version=\"1.0\"?><Response><Errors><Error><Code>Throttling"         \
     "</Code></Error></Errors><RequestID>1</RequestID></Response>"
 
+/* libxml2 2.9.14 lets these pass inside CDATA, and only there. */
+static void test_ec2_xml_feed__mends_what_is_no_utf8(void **state)
+{
+    static const char doc[] =
+        "<DescribeInstancesResponse><reservationSet><item><instancesSet><item>"
+        "<instanceId>i-1</instanceId><tagSet><item><key>Name</key><value>"
+        "a<![CDATA[\xC1\x81z]]></value></item></tagSet></item></instancesSet>"
+        "</item></reservationSet></DescribeInstancesResponse>";
+    struct reader *reader = *state;
+
+    assert_int_equal(read_instances(reader, SPAN_LIT(doc), NULL), ERR_OK);
+    assert_string_equal(reader->got.data,
+                        "instance \"i-1\" \"\"\n"
+                        "tag \"Name\" \"a\xEF\xBF\xBD\xEF\xBF\xBDz\"\n"
+                        "result \"\"\nrequest-id \"\"\n");
+}
+
 static void test_ec2_xml_end__never_takes_a_part_for_the_whole(void **state)
 {
     static const char *const DOCS[] = {
@@ -556,6 +585,15 @@ struct repeated {
 #define X64 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 #define X512 X64 X64 X64 X64 X64 X64 X64 X64
 
+#define OVERLONG64                                                             \
+    "\xC1\x81\xC1\x81\xC1\x81\xC1\x81\xC1\x81\xC1\x81\xC1\x81\xC1\x81"         \
+    "\xC1\x81\xC1\x81\xC1\x81\xC1\x81\xC1\x81\xC1\x81\xC1\x81\xC1\x81"         \
+    "\xC1\x81\xC1\x81\xC1\x81\xC1\x81\xC1\x81\xC1\x81\xC1\x81\xC1\x81"         \
+    "\xC1\x81\xC1\x81\xC1\x81\xC1\x81\xC1\x81\xC1\x81\xC1\x81\xC1\x81"
+#define OVERLONG512                                                            \
+    OVERLONG64 OVERLONG64 OVERLONG64 OVERLONG64 OVERLONG64 OVERLONG64          \
+        OVERLONG64 OVERLONG64
+
 static const struct repeated REPEATED[] = {
     {"text of a tag", ONE_INSTANCE "<tagSet><item><value>", "x",
      "</value></item></tagSet>" ONE_INSTANCE_END, EC2_XML_TEXT_MAX,
@@ -573,6 +611,10 @@ static const struct repeated REPEATED[] = {
      EC2_XML_LIST_MAX, EC2_DESCRIBE_INSTANCES},
     {"groups of interfaces", ONE_INSTANCE "<networkInterfaceSet>",
      "<item><groupSet><item><groupId/></item></groupSet></item>",
+     "</networkInterfaceSet>" ONE_INSTANCE_END, EC2_XML_LIST_MAX,
+     EC2_DESCRIBE_INSTANCES},
+    {"addresses", ONE_INSTANCE "<networkInterfaceSet>",
+     "<item><privateIpAddress>1</privateIpAddress></item>",
      "</networkInterfaceSet>" ONE_INSTANCE_END, EC2_XML_LIST_MAX,
      EC2_DESCRIBE_INSTANCES},
     {"permissions", ONE_GROUP, "<item/>", ONE_GROUP_END, EC2_XML_LIST_MAX,
@@ -602,6 +644,11 @@ static const struct repeated REPEATED[] = {
     {"strings of one record", ONE_INSTANCE "<tagSet>",
      "<item><value>" X512 "</value></item>", "</tagSet>" ONE_INSTANCE_END,
      EC2_XML_RECORD_MAX / 528, EC2_DESCRIBE_INSTANCES},
+    /* Three times as long when it is no UTF-8: 3 * 1024 and 1, rounded up. */
+    {"strings that are mended", ONE_INSTANCE "<tagSet>",
+     "<item><value><![CDATA[" OVERLONG512 OVERLONG512 "]]></value></item>",
+     "</tagSet>" ONE_INSTANCE_END, EC2_XML_RECORD_MAX / 3088,
+     EC2_DESCRIBE_INSTANCES},
 };
 
 static enum err_code read_repeated(struct reader *reader,
@@ -1075,6 +1122,8 @@ static void test_ec2_xml_free__accepts_null(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            test_ec2_xml_feed__mends_what_is_no_utf8, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_ec2_xml_feed__reads_each_fixture_at_every_split, set_up,
             tear_down),
