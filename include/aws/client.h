@@ -1,7 +1,6 @@
 /*
- * client.h - what signing and sending to EC2 needs and outlives a request:
- * credentials, and per region the endpoint, signing key, clock skew and retry
- * quota.
+ * client.h - what sending to EC2 needs and outlives a request: credentials, and
+ * per region endpoint, signing key, clock skew, retry quota and distance.
  *
  * Credentials come from the environment at each load, else from the container
  * endpoint. Secrets and keys are wiped and never logged.
@@ -44,6 +43,7 @@ struct aws_region {
     struct retry_quota quota;
     int64_t skew_ms;      /* the region's clock minus ours */
     int64_t missed_ms;    /* mono, when not reached; INT64_MIN: it answered */
+    int64_t rtt_us;       /* round trip seen last; 0: none so far */
     bool managed_unknown; /* EC2 refused IncludeManagedResources here */
     unsigned accepted;    /* client.c's, as what follows */
     struct aws_key_cache *key;
@@ -75,8 +75,8 @@ NODISCARD enum err_code aws_client_region(struct aws_client *client,
                                           struct aws_region **out,
                                           struct err *err);
 
-/* The headers of one signed POST. */
 #define AWS_SIGNED_HEADERS 4
+/* The headers of one signed POST. */
 struct aws_signed {
     struct http_header headers[AWS_SIGNED_HEADERS]; /* point into the rest */
     size_t nheaders;

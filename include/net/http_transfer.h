@@ -42,6 +42,7 @@ struct http_result {
     long status;          /* 0: no status line; HTTP_PROXY: the proxy's */
     const char *detail;   /* the library's sentence; "" for HTTP_OK */
     int64_t sent_real_ms; /* time of day it went out; 0: it did not */
+    int64_t rtt_us;       /* the path's round trip, of the kernel; 0: unknown */
 };
 
 struct http_header {

@@ -53,10 +53,11 @@ NODISCARD enum err_code sweep_new(const struct sweep_options *options,
 void sweep_free(struct sweep *sweep);
 
 /*
- * Starts all regions and runs the poll until all have ended or the deadline
- * has come; those that have not ended then fail with FAILURE_DEADLINE. Each
- * failure is logged. For the main line only, once. ERR_NET, ERR_NOMEM: the
- * poll itself failed; the regions that ended before are still good.
+ * Starts all regions, the farthest first, and runs the poll until all have
+ * ended or the deadline has come; those that have not ended then fail with
+ * FAILURE_DEADLINE. Each failure is logged. For the main line only, once.
+ * ERR_NET, ERR_NOMEM: the poll itself failed; the regions that ended before are
+ * still good.
  */
 NODISCARD enum err_code sweep_run(struct sweep *sweep, struct err *err);
 

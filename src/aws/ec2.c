@@ -466,6 +466,8 @@ static void on_done(void *arg, const struct http_result *result)
     l->transfer = NULL;
     if (result->status != 0) {
         l->request.region->missed_ms = INT64_MIN;
+        if (result->rtt_us)
+            l->request.region->rtt_us = result->rtt_us;
         l->doubtful = false;
     }
     if (!l->xml_rc && !l->too_late && result->failure == HTTP_OK)

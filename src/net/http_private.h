@@ -35,6 +35,7 @@ struct http_transfer {
     int64_t connect_timeout_ms;
     int64_t connect_since_ms; /* http_waited_ms() when connecting began */
     int64_t sent_real_ms;
+    int64_t rtt_us;
     unsigned roots_round; /* http->roots_round when it was started */
     bool fresh;           /* a socket was opened for it */
     bool connected;

@@ -2,8 +2,11 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <curl/curl.h>
 #include <openssl/x509_vfy.h>
@@ -119,6 +122,7 @@ static void line_up(struct http_transfer *t)
     t->fresh = false;
     t->connected = false;
     t->sent_real_ms = 0;
+    t->rtt_us = 0;
     t->in_header = false;
     t->header_len = 0;
     t->detail[0] = '\0';
@@ -203,6 +207,7 @@ static void finish(struct http_transfer *t, enum http_failure failure)
         .failure = failure,
         .detail = failure ? t->detail : "",
         .sent_real_ms = t->sent_real_ms,
+        .rtt_us = t->rtt_us,
     };
 
     (void)curl_easy_getinfo(t->easy,
@@ -282,6 +287,20 @@ static bool can_try_again(struct http_transfer *t, CURLcode code)
     return t->roots_round < http->roots_round;
 }
 
+/* Of the connection that was used, while the library still knows it. */
+static int64_t round_trip_us(CURL *easy)
+{
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    struct tcp_info info = {0};
+    socklen_t len = sizeof(info);
+
+    if (curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd) ||
+        fd == CURL_SOCKET_BAD ||
+        getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len))
+        return 0;
+    return info.tcpi_rtt;
+}
+
 void http_transfers_complete(struct http *http)
 {
     CURLMsg *message;
@@ -295,6 +314,7 @@ void http_transfers_complete(struct http *http)
 
         (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &t);
         again = can_try_again(t, code);
+        t->rtt_us = round_trip_us(t->easy);
         take_back(t);
         if (again) {
             line_up(t);

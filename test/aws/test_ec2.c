@@ -31,6 +31,7 @@
 #define CLOSE "</DescribeInstancesResponse>"
 #define PAGE(instances, token)                                                 \
     OPEN instances "</reservationSet><nextToken>" token "</nextToken>" CLOSE
+#define EMPTY PAGE("", "")
 #define REFUSAL(code)                                                          \
     "<Response><Errors><Error><Code>" code "</Code><Message>because</Message>" \
     "</Error></Errors><RequestID>request-1</RequestID></Response>"
@@ -1420,6 +1421,19 @@ static void test_ec2_start__forgives_a_miss_when_any_answer_comes(void **state)
     assert_int_equal(run_ms(world), NO_PROGRESS_MS);
 }
 
+static void test_ec2_start__notes_how_far_a_region_is(void **state)
+{
+    struct world *world = *state;
+
+    assert_int_equal(world->request.region->rtt_us, 0);
+    answer(world, (struct fake_answer){.rtt_us = 226000, .body = EMPTY});
+    (void)run_ms(world);
+    assert_int_equal(world->request.region->rtt_us, 226000);
+    answer(world, (struct fake_answer){.body = EMPTY});
+    (void)run_ms(world);
+    assert_int_equal(world->request.region->rtt_us, 226000);
+}
+
 /* Starts a listing and ends it after ms, as a sweep does at its deadline. */
 static void expire_after(struct world *world, int64_t ms)
 {
@@ -1582,6 +1596,8 @@ static const struct CMUnitTest TESTS[] = {
     cmocka_unit_test_setup_teardown(
         test_ec2_start__forgives_a_miss_when_any_answer_comes, set_up,
         tear_down),
+    cmocka_unit_test_setup_teardown(test_ec2_start__notes_how_far_a_region_is,
+                                    set_up, tear_down),
     cmocka_unit_test_setup_teardown(
         test_ec2_expire__remembers_what_was_not_connected, set_up, tear_down),
     cmocka_unit_test_setup_teardown(

@@ -331,6 +331,21 @@ static void test_http_start__tells_when_it_went_out(void **state)
     exchange_release(&x);
 }
 
+/* The loopback's round trip is short, but the kernel measures it. */
+static void test_http_start__tells_how_far_it_is(void **state)
+{
+    struct world *w = *state;
+    struct exchange x = {0};
+
+    exchange_get(&x, w->http, url_of(w, "/plain"));
+    assert_in_range(x.result.rtt_us, 1, 1000000);
+    exchange_get(&x, w->http, url_of(w, "/then-closed"));
+    exchange_get(&x, w->http, "http://127.0.0.1:1/");
+    assert_int_equal(x.result.failure, HTTP_CONNECT);
+    assert_int_equal(x.result.rtt_us, 0);
+    exchange_release(&x);
+}
+
 /* --- gzip ------------------------------------------------------------------*/
 
 static void get_gzip(struct world *w, struct exchange *x, const char *path)
@@ -977,6 +992,8 @@ static const struct CMUnitTest TESTS[] = {
         test_http_start__follows_no_redirect_keeps_no_cookie, set_up,
         tear_down),
     cmocka_unit_test_setup_teardown(test_http_start__tells_when_it_went_out,
+                                    set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_http_start__tells_how_far_it_is,
                                     set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_http_start__decodes_gzip_when_asked_to,
                                     set_up, tear_down),

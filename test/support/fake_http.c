@@ -348,6 +348,7 @@ static void finish(struct http_transfer *t, enum http_failure failure)
         .status = t->answer.status,
         .detail = failure ? t->answer.detail : "",
         .sent_real_ms = t->sent_real_ms,
+        .rtt_us = t->answer.rtt_us,
     };
 
     set_over(t);

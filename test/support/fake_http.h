@@ -43,6 +43,7 @@ struct fake_answer {
     int64_t gap_ms;       /* between pieces */
     size_t piece;         /* bytes a piece; 0: the body is one piece */
     long status;          /* 0: 200, or no status when nothing arrived */
+    int64_t rtt_us;       /* of the result */
     const struct http_header *headers;
     size_t nheaders;
     const char *body;

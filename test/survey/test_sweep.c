@@ -415,6 +415,59 @@ static void test_sweep_run__tells_of_progress(void **state)
     stage_release(&s);
 }
 
+static void has_round_trip(struct stage *s, const char *name, int64_t rtt_us)
+{
+    struct aws_region *region = NULL;
+
+    assert_int_equal(aws_client_region(s->client, span_of(name), &region, NULL),
+                     ERR_OK);
+    region->rtt_us = rtt_us;
+}
+
+static void note_requests(void *arg, size_t ended, size_t asked,
+                          const struct ec2_stats *stats)
+{
+    uint64_t *requests = arg;
+
+    (void)asked;
+    if (ended == 1)
+        *requests = stats->requests;
+}
+
+/* The two farthest are on their way before the others are begun. */
+static void test_sweep_run__asks_the_farthest_first(void **state)
+{
+    static const char *const names[] = {"us-east-1", "eu-west-1", "af-south-1",
+                                        "sa-east-1", "eu-west-2"};
+    static const char *const hosts[] = {
+        "ec2.af-south-1.amazonaws.com", "ec2.sa-east-1.amazonaws.com",
+        "ec2.eu-west-1.amazonaws.com", "ec2.eu-west-2.amazonaws.com",
+        "ec2.us-east-1.amazonaws.com"};
+    struct stage s;
+    struct sweep *sweep;
+    struct sweep_options options;
+    uint64_t requests = 0;
+
+    (void)state;
+    stage_init(&s);
+    options = options_for(&s, COUNT, 1);
+    options.on_progress = note_requests;
+    options.arg = &requests;
+    has_round_trip(&s, "af-south-1", 226000);
+    has_round_trip(&s, "sa-east-1", 114000);
+    has_round_trip(&s, "eu-west-1", 70000);
+    has_round_trip(&s, "eu-west-2", 70000);
+    for (size_t i = 0; i < 5; i++)
+        stage_answer(&s, names[i],
+                     (struct fake_answer){.rtt_us = 99, .body = TWO_INSTANCES});
+    sweep = run_with(&options, names, 5);
+    assert_int_equal(requests, 2);
+    for (size_t i = 0; i < 5; i++)
+        assert_string_equal(fake_http_request(s.http, i)->host, hosts[i]);
+    sweep_free(sweep);
+    stage_release(&s);
+}
+
 static void test_sweep_run__asks_for_what_the_folds_need(void **state)
 {
     static const struct fold *const owner[] = {&FOLD_OWNER};
@@ -716,6 +769,7 @@ int main(void)
         cmocka_unit_test(
             test_sweep_run__begins_a_listing_anew_when_its_token_expires),
         cmocka_unit_test(test_sweep_run__tells_of_progress),
+        cmocka_unit_test(test_sweep_run__asks_the_farthest_first),
         cmocka_unit_test(test_sweep_run__asks_for_what_the_folds_need),
         cmocka_unit_test(test_sweep_run__answers_several_folds_with_one_pass),
         cmocka_unit_test(test_sweep_run__cuts_a_follow_up_into_calls),
