@@ -45,7 +45,7 @@ FAKE_HTTP_TESTS := aws/test_client aws/test_ec2 survey/test_sweep \
 -include test/support/ec2sim/ec2sim.mk
 FUZZERS := $(patsubst test/fuzz/%.c,%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
 ALL_C := $(SRCS) $(UNIT_TESTS:%=test/%.c) $(wildcard test/support/*.c) \
-	$(wildcard test/fuzz/*.c) $(EC2SIM_SRCS)
+	$(wildcard test/fuzz/*.c) $(EC2SIM_SRCS) $(wildcard bench/*/*.c)
 FMT_FILES = $(sort $(ALL_C) $(HEADERS) \
 	$(shell find test bench -name '*.[ch]' -not -path '*/fixtures/*' \
 		2>/dev/null))
@@ -197,6 +197,7 @@ build/analyze/obj/src/base/err.o: FLAGS_analyze := -O1 -g -fanalyzer -Werror
 
 -include $(shell find build -name '*.d' 2>/dev/null)
 -include third_party/release.mk
+-include bench/bench.mk
 
 # --- what people ask for ----------------------------------------------------
 
@@ -319,13 +320,15 @@ analyze: $(SRCS:%.c=build/analyze/obj/%.o) ## gcc's static analyser
 
 warnings: $(objects_gcc) $(objects_clang) ## gcc and clang compile all without a warning
 
-LINT_SH = $(wildcard .ci/run scripts/*.sh third_party/*.sh test/*/*.sh bench/*.sh)
+LINT_SH = $(wildcard .ci/run scripts/*.sh third_party/*.sh test/*/*.sh bench/*/*.sh)
 LINT_TEXT = $(wildcard *.md *.yaml deploy docs schema events include src test/*.py \
-	scripts Makefile third_party/*.md third_party/*.sh .ci/run bootstrap.c) \
+	bench scripts Makefile third_party/*.md third_party/*.sh .ci/run bootstrap.c) \
 	$(filter-out test/fixtures,$(wildcard test/*))
-lint: ## shellcheck and codespell
+lint: ## shellcheck, codespell, and gofmt where there is one
 	$(Q)shellcheck -x $(LINT_SH)
 	$(Q)codespell $(LINT_TEXT)
+	$(Q)! command -v gofmt >/dev/null || { files=$$(gofmt -l bench) && \
+		[ -z "$$files" ] || { echo "gofmt: $$files" >&2; exit 1; }; }
 	$(call say,OK,shellcheck and codespell)
 
 VALGRIND := valgrind --quiet --leak-check=full --error-exitcode=98 \

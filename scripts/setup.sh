@@ -1,7 +1,8 @@
 #!/bin/bash
 # Installs what is missing to build, test, check or release ec2sweep.
 #
-#   scripts/setup.sh [build] [test] [check] [release]     (default: build test)
+#   scripts/setup.sh [build] [test] [check] [release] [bench]
+#                                                     (default: build test)
 #
 # It looks for commands, pkg-config modules and headers, so that nothing is
 # asked of the package manager, and nothing is printed, when all is there.
@@ -52,6 +53,9 @@ release  c:flock        util-linux            util-linux
 release  c:curl         curl                  curl
 release  c:objdump      binutils              binutils
 release  c:python3      python3               python3
+bench    c:go           golang-go             golang
+bench    c:ip           iproute2              iproute
+bench    v:venv         python3-venv          python3
 END
 }
 

@@ -1,0 +1,3 @@
+module ec2sweep/bench
+
+go 1.19

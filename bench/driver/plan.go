@@ -1,0 +1,162 @@
+package main
+
+// What is measured: programs, and cells of a plan grouped by fleet.
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// program is one of those compared.
+type program struct {
+	name  string
+	title string
+	argv  []string
+	ours  bool
+	// roots is the variable that says where root certificates are.
+	roots string
+	// primes: the simulator has not seen its form of request from another one.
+	primes bool
+}
+
+var peers = []program{
+	{name: "go", title: "Go, aws-sdk-go-v2", roots: "SSL_CERT_FILE", primes: true},
+	{name: "rust", title: "Rust, aws-sdk-ec2", roots: "SSL_CERT_FILE", primes: true},
+	{name: "python", title: "Python, boto3, threads", roots: "AWS_CA_BUNDLE"},
+}
+
+// findPrograms returns those asked for; peers that are not built are told of
+// and left out.
+func findPrograms(o *options) ([]program, error) {
+	all := []program{{"ours", "ec2sweep", []string{o.bootstrap}, true, "AWS_CA_BUNDLE", true}}
+	known := map[string]bool{"ours": true}
+	for _, peer := range peers {
+		peer.argv = []string{filepath.Join(o.build, "peers", peer.name, "bootstrap")}
+		all = append(all, peer)
+		known[peer.name] = true
+	}
+	asked := map[string]bool{}
+	if o.smoke {
+		asked["ours"] = true
+	}
+	for _, name := range strings.FieldsFunc(o.only, func(r rune) bool { return r == ',' }) {
+		if !known[name] {
+			return nil, fmt.Errorf("no program %q: there are ours, go, rust and python", name)
+		}
+		asked[name] = true
+	}
+	var found []program
+	for _, p := range all {
+		if len(asked) > 0 && !asked[p.name] {
+			continue
+		}
+		if _, err := os.Stat(p.argv[0]); err != nil {
+			say("%s is left out: %v", p.name, err)
+			continue
+		}
+		found = append(found, p)
+	}
+	if len(found) == 0 {
+		return nil, errors.New("there is no program to measure")
+	}
+	return found, nil
+}
+
+// fleet is what the simulator shows.
+type fleet struct {
+	Regions   int `json:"regions"`
+	Instances int `json:"instancesPerRegion"`
+}
+
+func (f fleet) String() string {
+	return fmt.Sprintf("%d regions of %d instances", f.Regions, f.Instances)
+}
+
+// cell is one question to one program under one size of memory.
+type cell struct {
+	Table    string        `json:"table"`
+	Fleet    fleet         `json:"fleet"`
+	Question string        `json:"question"`
+	MemoryMB int           `json:"memoryMB"`
+	Colds    int           `json:"coldStarts"`
+	Warms    int           `json:"warmInvocations"` // after each cold start
+	Timeout  time.Duration `json:"timeoutNs"`
+	oursOnly bool
+}
+
+// The tables of the report.
+const (
+	programsTable  = "programs"
+	regionsTable   = "regions"
+	instancesTable = "instances"
+)
+
+var questions = []string{"count", "owner", "exposure"}
+
+const (
+	small, large = 10, 1000 // instances in each region
+	allRegions   = 34
+	wholeCPU     = 1769 // MB at which Lambda gives one CPU
+	minute       = time.Minute
+)
+
+// plan lists the cells; those of one fleet are neighbours.
+func plan(o *options) []cell {
+	if o.smoke {
+		return []cell{{programsTable, fleet{allRegions, small}, "count", 128, 1, 3, minute, true}}
+	}
+	if o.full {
+		return append(compareAll(), grow([]int{1, 2, 4, 8, 17, 34}, []int{10, 100, 1000, 10000, 100000}, 5)...)
+	}
+	return append(compareSome(), grow([]int{1, 2, 4, 8, 17, 34}, []int{10, 100, 1000, 10000}, 3)...)
+}
+
+// compareSome fits in some minutes: where Lambda is smallest, everything; else
+// one question.
+func compareSome() []cell {
+	var cells []cell
+	for _, question := range questions {
+		cells = append(cells, cell{programsTable, fleet{allRegions, small}, question, 128, 1, 5, minute, false})
+	}
+	cells = append(cells,
+		cell{programsTable, fleet{allRegions, small}, "count", 512, 1, 5, minute, false},
+		cell{programsTable, fleet{allRegions, large}, "count", 512, 1, 1, minute, false})
+	for _, question := range questions {
+		cells = append(cells, cell{programsTable, fleet{allRegions, large}, question, 128, 1, 1, 3 * minute, true})
+	}
+	return cells
+}
+
+func compareAll() []cell {
+	var cells []cell
+	for _, size := range []struct{ instances, colds, warms int }{{small, 3, 10}, {large, 1, 2}} {
+		for _, memory := range []int{128, 512, wholeCPU} {
+			for _, question := range questions {
+				cells = append(cells, cell{programsTable, fleet{allRegions, size.instances}, question, memory,
+					size.colds, size.warms, 2 * minute, false})
+			}
+		}
+	}
+	return cells
+}
+
+// grow are the curves, with a whole CPU, so that they show work and not the
+// throttle. The farthest region is in every fleet, so the floor is the same.
+func grow(regions, instances []int, warms int) []cell {
+	var cells []cell
+	for _, n := range regions {
+		cells = append(cells, cell{regionsTable, fleet{n, small}, "count", wholeCPU, 1, warms, minute, false})
+	}
+	for _, n := range instances {
+		oursOnly := n > large
+		if oursOnly {
+			warms = 1
+		}
+		cells = append(cells, cell{instancesTable, fleet{2, n}, "count", wholeCPU, 1, warms, 5 * minute, oursOnly})
+	}
+	return cells
+}
