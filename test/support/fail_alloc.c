@@ -1,5 +1,7 @@
 #include "support/fail_alloc.h"
 
+#include <errno.h>
+
 static struct {
     bool on;
     bool lasting; /* all after the first fail, too */
@@ -44,6 +46,7 @@ static bool must_fail(void)
     if (n != state.first && !(state.lasting && n > state.first))
         return false;
     state.failed++;
+    errno = ENOMEM; /* as malloc(3) says */
     return true;
 }
 
