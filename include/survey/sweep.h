@@ -57,7 +57,7 @@ void sweep_free(struct sweep *sweep);
  * ended or the deadline has come; those that have not ended then fail with
  * FAILURE_DEADLINE. Each failure is logged. For the main line only, once.
  * ERR_NET, ERR_NOMEM: the poll itself failed; the regions that ended before are
- * still good.
+ * still good, the others fail with FAILURE_INTERNAL or FAILURE_NOMEM.
  */
 NODISCARD enum err_code sweep_run(struct sweep *sweep, struct err *err);
 

@@ -392,18 +392,21 @@ static void note_last_failure(const struct task *task, struct failure *out)
     }
 }
 
-static void end_late_tasks(struct sweep *sweep)
+/* Ends what has not ended: at the deadline, or because the poll failed. */
+static void end_late_tasks(struct sweep *sweep, enum failure_kind why)
 {
     for (size_t i = 0; i < sweep->n; i++) {
         struct failure failure = {
-            .kind = FAILURE_DEADLINE,
+            .kind = why,
             .waited_ms = (long)(mono_ms(sweep) - sweep->started_ms),
         };
 
         if (sweep->tasks[i].result.ended)
             continue;
-        note_last_failure(&sweep->tasks[i], &failure);
-        end_streams(&sweep->tasks[i], ec2_expire);
+        if (why == FAILURE_DEADLINE)
+            note_last_failure(&sweep->tasks[i], &failure);
+        end_streams(&sweep->tasks[i],
+                    why == FAILURE_DEADLINE ? ec2_expire : ec2_cancel);
         fail_task(&sweep->tasks[i], &failure);
     }
 }
@@ -493,6 +496,14 @@ static enum err_code start_all(struct sweep *sweep, struct http *http,
     return rc;
 }
 
+/* Why regions have not ended when the poll has. */
+static enum failure_kind kind_of_end(enum err_code rc)
+{
+    if (rc == ERR_OK)
+        return FAILURE_DEADLINE;
+    return rc == ERR_NOMEM ? FAILURE_NOMEM : FAILURE_INTERNAL;
+}
+
 enum err_code sweep_run(struct sweep *sweep, struct err *err)
 {
     struct http *http = aws_client_options(sweep->options.client)->http;
@@ -502,7 +513,7 @@ enum err_code sweep_run(struct sweep *sweep, struct err *err)
     rc = start_all(sweep, http, err);
     if (!rc)
         rc = http_run(http, sweep->options.deadline_ms, &sweep->done, err);
-    end_late_tasks(sweep);
+    end_late_tasks(sweep, kind_of_end(rc));
     tell_not_enabled(sweep);
     log_failures(sweep);
     return rc;

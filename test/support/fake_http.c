@@ -53,6 +53,8 @@ struct http {
     struct http_timer *timers;
     fake_answer_fn answer_with;
     void *answer_arg;
+    int64_t run_fails_at_ms; /* CLOCK_NEVER: it does not */
+    enum err_code run_failure;
     int64_t waited_ms;
     struct http_stats stats;
 };
@@ -105,6 +107,7 @@ enum err_code http_new(const struct http_options *options, struct http **out,
         return err_nomem(err, "http");
     http->options = *options;
     http->records_end = &http->records;
+    http->run_fails_at_ms = CLOCK_NEVER;
     http->fake = options->clock->arg;
     assert_ptr_equal(&http->fake->clock, options->clock);
     *out = http;
@@ -481,22 +484,31 @@ enum err_code http_run(struct http *http, int64_t until_ms, const bool *stop,
 {
     size_t events = 0;
 
-    (void)err;
     for (;;) {
         int64_t next;
 
         events += take_turn(http);
+        if (http->run_fails_at_ms <= http->fake->mono_ms)
+            return err_set(err, http->run_failure, "http: scripted failure");
         if (events >= EVENTS_MAX)
             fail_msg("fake_http: %d events, a loop without end", EVENTS_MAX);
         if (*stop || http->fake->mono_ms >= until_ms)
             return ERR_OK;
         next = next_event(http, until_ms);
+        if (next > http->run_fails_at_ms)
+            next = http->run_fails_at_ms;
         if (next == CLOCK_NEVER)
             fail_msg("fake_http: http_run() waits for nothing, %zu in flight",
                      fake_http_in_flight(http));
         http->waited_ms += next - http->fake->mono_ms;
         fake_clock_advance(http->fake, next - http->fake->mono_ms);
     }
+}
+
+void fake_http_fail_run(struct http *http, int64_t after_ms, enum err_code rc)
+{
+    http->run_fails_at_ms = http->fake->mono_ms + after_ms;
+    http->run_failure = rc;
 }
 
 int64_t http_waited_ms(const struct http *http)

@@ -88,6 +88,9 @@ struct fake_request {
     bool cancelled;
 };
 
+/* From so long from now on http_run() fails, as it does when poll(2) does. */
+void fake_http_fail_run(struct http *http, int64_t after_ms, enum err_code rc);
+
 /* All since http_new(), in the order started; i must be below the number. */
 size_t fake_http_nrequests(const struct http *http);
 const struct fake_request *fake_http_request(const struct http *http, size_t i);

@@ -280,6 +280,35 @@ static void test_sweep_run__ends_at_the_deadline(void **state)
     stage_release(&s);
 }
 
+static void test_sweep_run__tells_a_poll_that_failed_as_such(void **state)
+{
+    static const struct {
+        enum err_code rc;
+        enum failure_kind kind;
+    } cases[] = {{ERR_NET, FAILURE_INTERNAL}, {ERR_NOMEM, FAILURE_NOMEM}};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct stage s;
+        struct sweep_options options;
+        struct sweep *sweep = NULL;
+        struct err err = {0};
+
+        stage_init(&s);
+        options = options_for(&s, COUNT, 1);
+        answer_body(&s, THREE[0], NULL, TWO_INSTANCES);
+        stage_answer(&s, THREE[1], (struct fake_answer){.hangs = true});
+        fake_http_fail_run(s.http, 100, cases[i].rc);
+        assert_int_equal(sweep_new(&options, THREE, 2, &sweep, &err), ERR_OK);
+        assert_int_equal(sweep_run(sweep, &err), cases[i].rc);
+        assert_int_equal(kind(sweep, 0), FAILURE_NONE);
+        assert_int_equal(kind(sweep, 1), cases[i].kind);
+        assert_int_equal(fake_http_in_flight(s.http), 0);
+        sweep_free(sweep);
+        stage_release(&s);
+    }
+}
+
 static void test_sweep_run__gives_up_a_silent_region(void **state)
 {
     struct stage s;
@@ -763,6 +792,7 @@ int main(void)
             test_sweep_run__ends_a_region_whose_other_listing_fails),
         cmocka_unit_test(test_sweep_run__tells_a_region_that_is_not_enabled),
         cmocka_unit_test(test_sweep_run__ends_at_the_deadline),
+        cmocka_unit_test(test_sweep_run__tells_a_poll_that_failed_as_such),
         cmocka_unit_test(test_sweep_run__gives_up_a_silent_region),
         cmocka_unit_test(test_sweep_run__takes_every_page),
         cmocka_unit_test(test_sweep_run__never_counts_a_broken_page_twice),
