@@ -69,6 +69,10 @@ void log_set_ids(const char *request_id, const char *trace_id);
 void log_write(enum log_level level, const char *msg,
                const struct log_field *fields);
 
+/* Writes line, which has no line feed, as it is and whatever the level: for
+ * what a machine reads from the log, such as metrics. */
+void log_raw(struct span line);
+
 bool log_is_on(enum log_level level);
 
 /* The level named s in any case ("WARN", "warning"); false when none is. */

@@ -177,3 +177,14 @@ void log_write(enum log_level level, const char *msg,
     (void)fputs(state.options.json ? "}\n" : "\n", out);
     (void)fflush(out);
 }
+
+void log_raw(struct span line)
+{
+    FILE *out = state.options.out;
+
+    if (!out)
+        return;
+    (void)fwrite(line.p, 1, line.len, out);
+    (void)fputc('\n', out);
+    (void)fflush(out);
+}

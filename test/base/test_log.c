@@ -237,6 +237,20 @@ static void test_log_write__leaves_a_whole_value_whole(void **state)
     assert_memory_equal(v + 5 + sizeof(value), "\"}\n", 3);
 }
 
+static void test_log_raw__writes_a_line_as_it_is(void **state)
+{
+    struct sink *sink = *state;
+
+    sink->options.min = LOG_FATAL;
+    empty_sink(sink);
+    log_set_ids("an-id", NULL);
+    log_raw(SPAN_LIT("{\"_aws\":\t{}}"));
+    assert_string_equal(sink->text, "{\"_aws\":\t{}}\n");
+    /* Before the set-up nothing is written. */
+    log_setup(&(struct log_options){0});
+    log_raw(SPAN_LIT("x"));
+}
+
 static void test_log_set_ids__stand_in_every_line(void **state)
 {
     struct sink *sink = *state;
@@ -316,6 +330,8 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_log_write__leaves_a_whole_value_whole, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_log_raw__writes_a_line_as_it_is,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_log_set_ids__stand_in_every_line,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_log_set_ids__cuts_a_long_id,
