@@ -192,8 +192,12 @@ static int run_command(struct parts *parts, const char *file)
         parts->handler.arg = stderr;
     }
     if (!rc)
-        rc = handler_answer(&parts->handler, buf_span(&event),
-                            clock_mono_ms(&CLOCK_SYSTEM) + COMMAND_TIMEOUT_MS,
+        rc = handler_answer(&parts->handler,
+                            &(struct handler_event){
+                                .source.json = buf_span(&event),
+                                .deadline_ms = clock_mono_ms(&CLOCK_SYSTEM) +
+                                               COMMAND_TIMEOUT_MS,
+                            },
                             &answer, &err);
     if (rc)
         status = complain(&err);
@@ -236,8 +240,15 @@ static enum err_code serve_one(struct parts *parts, struct runtime *rt,
     if (rc)
         return rc;
     log_set_ids(inv->request_id.data, inv->trace_id.data);
-    rc = handler_answer(&parts->handler, buf_span(&inv->event),
-                        inv->deadline_ms, answer, &cause);
+    rc = handler_answer(
+        &parts->handler,
+        &(struct handler_event){
+            .source = {buf_span(&inv->event), buf_span(&inv->client_context)},
+            .request_id = buf_span(&inv->request_id),
+            .function_arn = buf_span(&inv->function_arn),
+            .deadline_ms = inv->deadline_ms,
+        },
+        answer, &cause);
     if (!rc)
         return runtime_respond(rt, inv, buf_span(answer), err);
     log_write(LOG_ERROR, "no answer",

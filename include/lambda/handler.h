@@ -2,7 +2,8 @@
  * handler.h - one event, from its bytes to the bytes of its answer.
  *
  * Picks the question, resolves the regions, sets the time budget, runs the
- * sweep, and has the report put into the caller's envelope. All memory of the
+ * sweep, and has the report put into the caller's envelope: an array for an
+ * action group with an API schema, an object for the others. All memory of the
  * invocation is released before it returns.
  */
 #ifndef LAMBDA_HANDLER_H
@@ -16,10 +17,15 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/span.h"
+#include "lambda/event.h"
 #include "survey/atlas.h"
 #include "survey/criteria.h"
 #include "survey/fold.h"
 #include "survey/sweep.h"
+
+/* Bytes that a body may always take, however long the rest of the envelope
+ * is, which holds what the caller sent. */
+#define HANDLER_BODY_MIN ((size_t)2000)
 
 /* All borrowed for each call. */
 struct handler {
@@ -30,21 +36,35 @@ struct handler {
     struct criteria_options criteria; /* what holds where a call is silent */
     bool include_managed; /* instances too that other services manage */
     size_t answer_max;    /* bytes of the whole answer; out->max is no less */
+    size_t budget;        /* bytes that it should not pass; 0: answer_max */
+    bool always_object;   /* the object, with an API schema too */
     bool raw_body;        /* body as a value, not as a string */
     bool debug;           /* log the whole answer, and what it cost */
+    bool has_metrics;     /* write a line of metrics for each answer */
+    const char *function_name; /* for the metrics; NULL: none */
+    /* Called at the start, and when a region has ended; NULL: none. */
     void (*on_progress)(void *arg, size_t ended, size_t asked,
-                        const struct ec2_stats *stats); /* NULL: none */
+                        const struct ec2_stats *stats);
     void *arg;
 };
 
+/* One event as it came; borrowed for the call. */
+struct handler_event {
+    struct event_source source;
+    struct span request_id;   /* empty: none */
+    struct span function_arn; /* tells the account; empty: not known */
+    int64_t deadline_ms;      /* mono */
+};
+
 /*
- * Answers event within deadline_ms (mono) less the margin; empties *out and
- * writes the answer. Failures that an envelope can carry are answers, and
- * ERR_OK. ERR_PARSE: the event fits no envelope; any other code: no answer
- * could be built.
+ * Answers event within its deadline less the margin; empties *out and writes
+ * the answer. Failures are answers too, and ERR_OK: bad parameters are 400, no
+ * such question 404, no credentials or trouble of our own 500, no region that
+ * answered 502. ERR_PARSE: the event fits no envelope; ERR_LIMIT, ERR_NOMEM:
+ * not even a refusal could be built.
  */
 NODISCARD enum err_code handler_answer(const struct handler *handler,
-                                       struct span event, int64_t deadline_ms,
+                                       const struct handler_event *event,
                                        struct buf *out, struct err *err);
 
 #endif

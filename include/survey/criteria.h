@@ -77,6 +77,11 @@ NODISCARD enum err_code criteria_parse(const struct criteria_options *defaults,
                                        const struct criteria_text *text,
                                        struct criteria *out, struct err *err);
 
+/* ERR_ARG, always: question takes no parameter called name; the text says which
+ * it takes. */
+enum err_code criteria_refuse(const struct question *question, struct span name,
+                              struct err *err);
+
 /*
  * Finds the place of "after" among the regions to be asked, in their order; to
  * be called once the scope is resolved. A region that "all" does not hold any

@@ -2,88 +2,122 @@
 
 #include <stdlib.h>
 
-#include <jansson.h>
-
 #include "base/log.h"
-#include "lambda/counters.h"
-#include "lambda/event.h"
-#include "survey/criteria.h"
-#include "survey/question.h"
-#include "survey/report.h"
-#include "survey/scope.h"
+#include "handler_private.h"
+#include "lambda/refusal.h"
 
 /* An unknown region name may hold up the answer this long, no longer. */
 #define REFRESH_MAX_MS 5000
+/* Longest text of a refusal, bytes: names, quotations, all questions. */
+#define TEXT_MAX ((size_t)4096)
 
-/* Everything that lives for one invocation. */
-struct visit {
-    const struct handler *handler;
-    int64_t began_ms;
-    struct counters before;
-    int64_t deadline_ms; /* less the margin */
-    struct call call;
-    const struct question *question;
-    struct criteria criteria;
-    struct scope scope;
-    const char **names; /* the regions to ask, into scope */
-    struct sweep *sweep;
-    struct buf body;
-    int http_status;
-    struct report_summary summary;
-    struct ec2_stats refresh_stats;
-};
+/* Digits of an account's number, and its place among the parts of an ARN. */
+#define ACCOUNT_LEN 12
+#define ACCOUNT_PART 4
 
 static const struct aws_client_options *options_of(const struct visit *v)
 {
     return aws_client_options(v->handler->client);
 }
 
-static int64_t mono_ms(const struct visit *v)
+int64_t visit_mono_ms(const struct visit *v)
 {
     return clock_mono_ms(options_of(v)->clock);
 }
 
-/*
- * Makes the body {"error": text}, a refusal that the envelope carries; an
- * array of it for 400, which tells of regions and so has their form.
- */
-static enum err_code refuse(struct visit *v, int http_status, struct span text,
-                            struct err *err)
+/* Whether the answer has the form of the program that this one replaces. */
+static bool is_array(const struct visit *v)
 {
-    json_t *object = http_status == 400
-                         ? json_pack("[{s:s%}]", "error", text.p, text.len)
-                         : json_pack("{s:s%}", "error", text.p, text.len);
-    char *json = object ? json_dumps(object, JSON_COMPACT) : NULL;
-    enum err_code rc = ERR_OK;
-
-    v->http_status = http_status;
-    buf_reset(&v->body);
-    if (json)
-        buf_add_str(&v->body, json);
-    else
-        rc = err_nomem(err, "handler");
-    free(json);
-    json_decref(object);
-    return rc ? rc : buf_check(&v->body, "handler", err);
+    return v->call.envelope == ENVELOPE_API_SCHEMA &&
+           !v->handler->always_object;
 }
 
-static enum err_code refuse_path(struct visit *v, struct err *err)
+static enum err_code refuse(struct visit *v, const struct refusal *refusal,
+                            struct err *err)
 {
-    struct buf text = BUF_INIT((EVENT_PATH_MAX + 1024));
-    size_t n;
-    const struct question *table = question_table(&n);
+    v->http_status = refusal->http_status;
+    return refusal_write(refusal, is_array(v), &v->body, err);
+}
+
+static enum err_code refuse_name(struct visit *v, struct err *err)
+{
+    bool is_path = v->call.envelope == ENVELOPE_API_SCHEMA;
+    struct buf error = BUF_INIT(TEXT_MAX);
+    struct buf hint = BUF_INIT(TEXT_MAX);
+    struct refusal refusal = {.http_status = 404};
     enum err_code rc;
 
-    buf_add_str(&text, "api path \"");
-    buf_add_span(&text, v->call.api_path);
-    buf_add_str(&text, "\" not supported; there are ");
-    for (size_t i = 0; i < n; i++)
-        buf_addf(&text, "%s%s", i ? ", " : "", table[i].api_path);
-    rc = buf_check(&text, "handler", err);
+    buf_add_str(&error, is_path ? "api path \"" : "no question \"");
+    buf_add_span(&error, v->call.name);
+    buf_add_str(&error, is_path ? "\" not supported" : "\"");
+    buf_add_str(&hint, "there are ");
+    refusal_add_names(v->call.envelope, &hint);
+    rc = buf_check(&error, "handler", err);
     if (!rc)
-        rc = refuse(v, 404, buf_span(&text), err);
-    buf_release(&text);
+        rc = buf_check(&hint, "handler", err);
+    refusal.error = buf_span(&error);
+    refusal.hint = buf_span(&hint);
+    if (!rc)
+        rc = refuse(v, &refusal, err);
+    buf_release(&hint);
+    buf_release(&error);
     return rc;
+}
+
+/* What the caller can mend: cause says how. */
+static enum err_code refuse_call(struct visit *v, const struct err *cause,
+                                 struct err *err)
+{
+    const struct refusal refusal = {
+        .http_status = 400,
+        .error = span_of(err_text(cause)),
+        .hint = SPAN_LIT("correct this and ask again"),
+    };
+
+    return refuse(v, &refusal, err);
+}
+
+static enum err_code refuse_size(struct visit *v, const struct err *cause,
+                                 struct err *err)
+{
+    const struct refusal refusal = {
+        .http_status = 400,
+        .error = span_of(err_text(cause)),
+        .hint = SPAN_LIT("ask for fewer regions"),
+    };
+
+    return refuse(v, &refusal, err);
+}
+
+/* What the operator of this function must mend. */
+static enum err_code
+refuse_credentials(struct visit *v, const struct err *cause, struct err *err)
+{
+    const struct refusal refusal = {
+        .http_status = 500,
+        .error = span_of(err_text(cause)),
+        .hint = SPAN_LIT("no other question will be answered either, until "
+                         "there are AWS credentials: tell the operator"),
+    };
+
+    return refuse(v, &refusal, err);
+}
+
+/* Trouble of our own. */
+static enum err_code refuse_trouble(struct visit *v, const struct err *cause,
+                                    struct err *err)
+{
+    const struct refusal refusal = {
+        .http_status = 500,
+        .error = span_of(err_text(cause)),
+        .hint = SPAN_LIT("ask again; if that does not help, the log of this "
+                         "function says more"),
+        .is_retryable = true,
+    };
+
+    log_write(LOG_ERROR, "trouble",
+              LOG_FIELDS(LOG_STR("error", err_text(cause))));
+    return refuse(v, &refusal, err);
 }
 
 static bool may_refresh(const struct visit *v)
@@ -92,14 +126,14 @@ static bool may_refresh(const struct visit *v)
     int64_t asked = atlas_asked_ms(atlas);
 
     return atlas_get_source(atlas) != ATLAS_CONFIGURED &&
-           (asked == INT64_MIN || mono_ms(v) - asked > ATLAS_MIN_AGE_MS);
+           (asked == INT64_MIN || visit_mono_ms(v) - asked > ATLAS_MIN_AGE_MS);
 }
 
 /* Names that are not in the list may be new: the account is asked again. */
 static enum err_code resolve(struct visit *v, struct err *err)
 {
     struct atlas *atlas = v->handler->atlas;
-    int64_t until = mono_ms(v) + REFRESH_MAX_MS;
+    int64_t until = visit_mono_ms(v) + REFRESH_MAX_MS;
     enum err_code rc = scope_resolve(&v->scope, atlas, err);
 
     if (rc || scope_count(&v->scope, SCOPE_UNKNOWN) == 0 || !may_refresh(v))
@@ -149,6 +183,9 @@ static enum err_code ask(struct visit *v, struct err *err)
     if (sweep_nregions(v->sweep) &&
         atlas_is_older_than(atlas, ATLAS_MAX_AGE_MS) && may_refresh(v))
         atlas_refresh(atlas, &v->refresh_stats, v->deadline_ms);
+    if (v->handler->on_progress)
+        v->handler->on_progress(v->handler->arg, 0, sweep_nregions(v->sweep),
+                                sweep_stats(v->sweep));
     if (sweep_run(v->sweep, &poll_err))
         log_write(LOG_ERROR, "the poll failed",
                   LOG_FIELDS(LOG_STR("error", err_text(&poll_err))));
@@ -160,25 +197,59 @@ static enum err_code ask(struct visit *v, struct err *err)
 static enum err_code body_budget(const struct visit *v, struct buf *out,
                                  size_t *budget, struct err *err)
 {
-    const struct event_answer empty = {.http_status = 200};
+    /* The status with the longest envelope. */
+    const struct event_answer empty = {
+        .http_status = 400,
+        .raw_body = v->handler->raw_body,
+    };
+    const struct handler *h = v->handler;
     enum err_code rc = event_render(&v->call, &empty, out, err);
+    size_t most = h->answer_max > out->len ? h->answer_max - out->len : 0;
+    size_t wanted = h->budget > out->len ? h->budget - out->len : 0;
 
-    if (!rc)
-        *budget = v->handler->answer_max > out->len
-                      ? v->handler->answer_max - out->len
-                      : 0;
+    if (wanted < HANDLER_BODY_MIN)
+        wanted = HANDLER_BODY_MIN;
+    *budget = h->budget && wanted < most ? wanted : most;
     return rc;
+}
+
+/* The account in the ARN of a function; empty when it has none. */
+static struct span account_of(struct span arn)
+{
+    struct span part = {NULL, 0};
+
+    for (int i = 0; i <= ACCOUNT_PART; i++)
+        if (!span_split(&arn, ':', &part))
+            return (struct span){NULL, 0};
+    for (size_t i = 0; i < part.len; i++)
+        if (part.p[i] < '0' || part.p[i] > '9')
+            return (struct span){NULL, 0};
+    return part.len == ACCOUNT_LEN ? part : (struct span){NULL, 0};
+}
+
+/* "2026-08-30T12:34:56Z": the question's moment, for people. */
+static struct span second_of(int64_t real_ms, char text[CLOCK_RFC3339_LEN + 1])
+{
+    size_t len = sizeof("2026-08-30T12:34:56") - 1;
+
+    clock_utc_rfc3339(real_ms, text);
+    text[len++] = 'Z';
+    return (struct span){text, len};
 }
 
 static enum err_code report(struct visit *v, struct buf *out, struct err *err)
 {
+    char as_of[CLOCK_RFC3339_LEN + 1];
     struct report_input input = {
+        .form = is_array(v) ? REPORT_ARRAY : REPORT_OBJECT,
         .question = v->question,
         .scope = &v->scope,
         .sweep = v->sweep,
         .atlas = v->handler->atlas,
         .criteria = &v->criteria,
-        .in_string = true,
+        .account = account_of(v->event->function_arn),
+        .as_of = second_of(v->began_real_ms, as_of),
+        .in_string = event_escapes_body(&v->call, v->handler->raw_body),
     };
     size_t nasked = scope_count(&v->scope, SCOPE_REGION);
     enum err_code rc = body_budget(v, out, &input.budget, err);
@@ -192,59 +263,61 @@ static enum err_code report(struct visit *v, struct buf *out, struct err *err)
     return rc;
 }
 
-/* Fills body and status; ERR_OK also for refusals. */
+/* Reads the parameters. ERR_ARG, ERR_LIMIT: the caller can mend it. */
+static enum err_code read_parameters(struct visit *v, struct err *err)
+{
+    /* With an API schema, as the program that this one replaces. */
+    bool ignores_unknown = v->call.envelope == ENVELOPE_API_SCHEMA;
+    enum err_code rc;
+
+    if (v->call.unknown.len && !ignores_unknown)
+        return criteria_refuse(v->question, v->call.unknown, err);
+    rc = criteria_parse(&v->handler->criteria, v->question, &v->call.parameters,
+                        &v->criteria, err);
+    return rc ? rc : scope_parse(v->call.parameters.regions, &v->scope, err);
+}
+
+/* Asks EC2 and makes the body; *cause and its code are why there is none. */
+static enum err_code find_out(struct visit *v, struct buf *out,
+                              struct err *cause)
+{
+    enum err_code rc = resolve(v, cause);
+
+    if (!rc)
+        rc = criteria_place(&v->criteria, &v->scope, cause);
+    if (!rc)
+        rc = ask(v, cause);
+    return rc ? rc : report(v, out, cause);
+}
+
+/* Fills body and status, with a refusal if nothing else. */
 static enum err_code answer_call(struct visit *v, struct buf *out,
                                  struct err *err)
 {
     struct err cause = {0};
     enum err_code rc;
 
-    v->question = question_by_path(v->call.api_path);
+    v->question = v->call.envelope == ENVELOPE_API_SCHEMA
+                      ? question_by_path(v->call.name)
+                      : question_by_name(v->call.name);
     if (!v->question)
-        return refuse_path(v, err);
-    rc = criteria_parse(&v->handler->criteria, v->question,
-                        &(struct criteria_text){0}, &v->criteria, &cause);
+        return refuse_name(v, err);
+    rc = read_parameters(v, &cause);
+    if (rc == ERR_ARG || rc == ERR_LIMIT)
+        return refuse_call(v, &cause, err);
+    if (!rc) {
+        rc = aws_client_load_credentials(v->handler->client, v->deadline_ms,
+                                         &cause);
+        if (rc == ERR_AUTH || rc == ERR_LIMIT)
+            return refuse_credentials(v, &cause, err);
+    }
     if (!rc)
-        rc = scope_parse(v->call.regions, &v->scope, &cause);
-    if (rc == ERR_LIMIT || rc == ERR_ARG)
-        return refuse(v, 400, span_of(err_text(&cause)), err);
-    if (rc)
-        return err_set(err, rc, "%s", err_text(&cause));
-    rc =
-        aws_client_load_credentials(v->handler->client, v->deadline_ms, &cause);
-    if (rc == ERR_AUTH)
-        return refuse(v, 500, span_of(err_text(&cause)), err);
-    if (rc)
-        return err_set(err, rc, "%s", err_text(&cause));
-    rc = resolve(v, err);
-    if (!rc)
-        rc = criteria_place(&v->criteria, &v->scope, &cause);
+        rc = find_out(v, out, &cause);
     if (rc == ERR_ARG)
-        return refuse(v, 400, span_of(err_text(&cause)), err);
-    if (!rc)
-        rc = ask(v, err);
-    return rc ? rc : report(v, out, err);
-}
-
-static void log_summary(const struct visit *v, const struct buf *out)
-{
-    const struct ec2_stats *stats =
-        v->sweep ? sweep_stats(v->sweep) : &v->refresh_stats;
-
-    log_write(LOG_INFO, "answered",
-              LOG_FIELDS(
-                  LOG_STR("question", v->question ? v->question->name : "none"),
-                  LOG_INT("status", v->http_status),
-                  LOG_INT("regionsAsked", (int64_t)v->scope.n),
-                  LOG_INT("regionsFailed", (int64_t)v->summary.nfailed),
-                  LOG_INT("requests", (int64_t)stats->requests),
-                  LOG_INT("retries", (int64_t)stats->retries),
-                  LOG_INT("pages", (int64_t)stats->pages),
-                  LOG_INT("instances",
-                          v->sweep ? (int64_t)sweep_ninstances(v->sweep) : 0),
-                  LOG_INT("rows", (int64_t)v->summary.total),
-                  LOG_INT("ms", mono_ms(v) - v->began_ms),
-                  LOG_INT("bytes", (int64_t)out->len)));
+        return refuse_call(v, &cause, err);
+    if (rc == ERR_LIMIT)
+        return refuse_size(v, &cause, err);
+    return rc ? refuse_trouble(v, &cause, err) : ERR_OK;
 }
 
 static enum err_code render(struct visit *v, struct buf *out, struct err *err)
@@ -256,9 +329,12 @@ static enum err_code render(struct visit *v, struct buf *out, struct err *err)
     };
     enum err_code rc = event_render(&v->call, &answer, out, err);
 
+    if (!rc && out->len > v->handler->answer_max)
+        rc = err_set(err, ERR_LIMIT, "handler: the answer passes %zu bytes",
+                     v->handler->answer_max);
     if (rc)
         return rc;
-    log_summary(v, out);
+    visit_log(v, out);
     if (!v->handler->debug)
         return ERR_OK;
     log_write(LOG_INFO, "response",
@@ -267,23 +343,30 @@ static enum err_code render(struct visit *v, struct buf *out, struct err *err)
     return ERR_OK;
 }
 
-enum err_code handler_answer(const struct handler *handler, struct span event,
-                             int64_t deadline_ms, struct buf *out,
+enum err_code handler_answer(const struct handler *handler,
+                             const struct handler_event *event, struct buf *out,
                              struct err *err)
 {
     struct visit v = {
         .handler = handler,
-        .deadline_ms = deadline_ms - handler->answer_margin_ms,
+        .event = event,
+        .deadline_ms = event->deadline_ms - handler->answer_margin_ms,
         .scope = SCOPE_INIT,
         .body = BUF_INIT(handler->answer_max),
     };
+    struct err cause = {0};
     enum err_code rc;
 
-    v.began_ms = mono_ms(&v);
+    v.began_ms = visit_mono_ms(&v);
+    v.began_real_ms = clock_real_ms(options_of(&v)->clock);
     v.before = counters_read(handler->client);
     buf_reset(out);
-    rc = event_parse(event, &v.call, err);
-    if (!rc)
+    rc = event_parse(&event->source, &v.call, &cause);
+    if (rc == ERR_ARG)
+        rc = refuse_call(&v, &cause, err);
+    else if (rc)
+        (void)err_set(err, rc, "%s", err_text(&cause));
+    else
         rc = answer_call(&v, out, err);
     if (!rc)
         rc = render(&v, out, err);

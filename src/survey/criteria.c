@@ -210,9 +210,8 @@ static const struct parameter {
      parse_after},
 };
 
-static enum err_code refuse_parameter(const struct parameter *p,
-                                      const struct question *question,
-                                      struct err *err)
+enum err_code criteria_refuse(const struct question *question, struct span name,
+                              struct err *err)
 {
     char list[128] = "regions";
     size_t len = sizeof("regions") - 1;
@@ -221,8 +220,9 @@ static enum err_code refuse_parameter(const struct parameter *p,
         if (question->params & PARAMETERS[i].param && len < sizeof(list))
             len += (size_t)snprintf(list + len, sizeof(list) - len, ", %s",
                                     PARAMETERS[i].name);
-    return err_set(err, ERR_ARG, "%s: %s takes no such parameter; it takes %s",
-                   p->name, question->name, list);
+    return err_set(err, ERR_ARG,
+                   "%.*s: %s takes no such parameter; it takes %s", QUOTE(name),
+                   question->name, list);
 }
 
 static enum err_code parse_parameter(const struct parameter *p,
@@ -239,7 +239,7 @@ static enum err_code parse_parameter(const struct parameter *p,
         return ERR_OK;
     }
     if (!(question->params & p->param))
-        return refuse_parameter(p, question, err);
+        return criteria_refuse(question, span_of(p->name), err);
     if (text.len > CRITERIA_TEXT_MAX)
         return err_set(err, ERR_ARG, "%s: longer than %zu bytes", p->name,
                        CRITERIA_TEXT_MAX);

@@ -297,7 +297,11 @@ static void play_event(struct world *w)
     event = write_event(PATHS[which], fuzz_until(in, '\n'));
     began = fake->mono_ms;
     w->ntallies = 0;
-    rc = handler_answer(&w->handler, span_of(event), began + allowed_ms,
+    rc = handler_answer(&w->handler,
+                        &(struct handler_event){
+                            .source.json = span_of(event),
+                            .deadline_ms = began + allowed_ms,
+                        },
                         &w->out, &err);
     FUZZ_CHECK(rc == err.code);
     FUZZ_CHECK(fake_http_in_flight(w->stage.http) == 0);

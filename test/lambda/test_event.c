@@ -69,6 +69,55 @@ static void check_error(const char *name, enum err_code rc,
             fail_msg("%s: control character in the text", name);
 }
 
+static const char *const ENVELOPE_NAMES[] = {
+    [ENVELOPE_API_SCHEMA] = "api-schema",
+    [ENVELOPE_FUNCTION] = "function",
+    [ENVELOPE_GATEWAY] = "gateway",
+    [ENVELOPE_PLAIN] = "plain",
+};
+
+static void check_call(const char *name, const struct call *call,
+                       const json_t *expect)
+{
+    const struct {
+        const char *key;
+        struct span got;
+    } texts[] = {
+        {"name", call->name},
+        {"unknown", call->unknown},
+        {"regions", call->parameters.regions},
+        {"states", call->parameters.states},
+        {"tag", call->parameters.tag},
+        {"port", call->parameters.port},
+        {"query", call->parameters.query},
+        {"after", call->parameters.after},
+    };
+    struct span envelope = text_at(expect, "envelope");
+
+    if (!envelope.len)
+        envelope = SPAN_LIT("api-schema");
+    if (!span_eq_str(envelope, ENVELOPE_NAMES[call->envelope]))
+        fail_msg("%s: envelope %s", name, ENVELOPE_NAMES[call->envelope]);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (!span_eq(texts[i].got, text_at(expect, texts[i].key)))
+            fail_msg("%s: %s \"%.*s\"", name, texts[i].key,
+                     SPAN_ARG(texts[i].got));
+}
+
+/* A failure that the envelope carries, or none. */
+static void check_code(const char *name, enum err_code rc,
+                       const struct err *err, const json_t *expect)
+{
+    struct span whole = text_at(expect, "arg_error");
+    struct span begins = text_at(expect, "arg_error_begins");
+
+    if (rc != (whole.len || begins.len ? ERR_ARG : ERR_OK))
+        fail_msg("%s: code %d, \"%s\"", name, (int)rc, err->msg);
+    if ((whole.len && !span_eq_str(whole, err->msg)) ||
+        (begins.len && !span_starts_with(span_of(err->msg), begins.p)))
+        fail_msg("%s: \"%s\"", name, err->msg);
+}
+
 static void check_answer(const char *name, const struct call *call,
                          const json_t *expect)
 {
@@ -96,28 +145,28 @@ static void check_answer(const char *name, const struct call *call,
 static void check_case(const char *name)
 {
     size_t len = 0;
+    size_t context_len = 0;
     size_t expect_len = 0;
     char *event = read_file(name, "event.json", &len);
+    char *context = read_file(name, "context.json", &context_len);
     char *text = read_file(name, "expect.json", &expect_len);
     json_t *expect = json_loadb(text, expect_len, JSON_ALLOW_NUL, NULL);
+    const struct event_source source = {{event, len}, {context, context_len}};
     struct call call = {0};
     struct err err = {0};
     enum err_code rc;
 
     if (!event || !expect)
         fail_msg("%s: event.json or expect.json is missing or bad", name);
-    rc = event_parse((struct span){event, len}, &call, &err);
+    rc = event_parse(&source, &call, &err);
+    free(context);
     free(event);
     if (json_object_get(expect, "error_begins")) {
         check_error(name, rc, &err, expect);
         assert_null(call.event);
     } else {
-        if (rc)
-            fail_msg("%s: %s", name, err.msg);
-        if (!span_eq(call.api_path, text_at(expect, "api_path")))
-            fail_msg("%s: path %.*s", name, SPAN_ARG(call.api_path));
-        if (!span_eq(call.regions, text_at(expect, "regions")))
-            fail_msg("%s: regions %.*s", name, SPAN_ARG(call.regions));
+        check_code(name, rc, &err, expect);
+        check_call(name, &call, expect);
         check_answer(name, &call, expect);
     }
     call_release(&call);
@@ -140,7 +189,7 @@ static void test_event__cases_of_the_fixtures(void **state)
         n++;
     }
     (void)closedir(dir);
-    assert_true(n > 40);
+    assert_true(n > 90);
 }
 
 /* The text in a block of the exact size, so that reading on is seen. */
@@ -152,15 +201,20 @@ static enum err_code parse_exactly(const char *text, size_t len,
 
     if (len)
         memcpy(block, text, len);
-    rc = event_parse((struct span){block, len}, out, err);
+    rc = event_parse(&(struct event_source){.json = {block, len}}, out, err);
     free(block);
     return rc;
 }
 
-static const char EVENT[] =
-    "{\"actionGroup\":\"ec2\",\"apiPath\":\"/count/{regions}\","
-    "\"parameters\":[{\"name\":\"regions\",\"value\":[\"us-east-1\","
-    "\"eu-west-1\"]}],\"sessionAttributes\":{\"user\":\"alice\"}}";
+#define TEXT(s)                                                                \
+    {                                                                          \
+        s, sizeof(s) - 1                                                       \
+    }
+
+#define EVENT                                                                  \
+    "{\"actionGroup\":\"ec2\",\"apiPath\":\"/count/{regions}\","               \
+    "\"parameters\":[{\"name\":\"regions\",\"value\":[\"us-east-1\","          \
+    "\"eu-west-1\"]}],\"sessionAttributes\":{\"user\":\"alice\"}}"
 
 static void test_event_parse__refuses_every_event_cut_short(void **state)
 {
@@ -181,7 +235,7 @@ static void test_event_parse__accepts_an_empty_span_as_no_json(void **state)
     struct err err = {0};
 
     (void)state;
-    assert_int_equal(event_parse((struct span){NULL, 0}, &call, &err),
+    assert_int_equal(event_parse(&(struct event_source){0}, &call, &err),
                      ERR_PARSE);
     call_release(&call);
 }
@@ -208,7 +262,8 @@ static void test_event_parse__takes_the_largest_event_and_no_more(void **state)
 
     (void)state;
     assert_int_equal(
-        event_parse((struct span){text, EVENT_SIZE_MAX + 1}, &call, &err),
+        event_parse(&(struct event_source){.json = {text, EVENT_SIZE_MAX + 1}},
+                    &call, &err),
         ERR_LIMIT);
     assert_string_equal(err.msg, "event: longer than 6291556 bytes");
     assert_null(call.event);
@@ -217,27 +272,29 @@ static void test_event_parse__takes_the_largest_event_and_no_more(void **state)
     err = (struct err){0};
     text = event_of(EVENT_SIZE_MAX);
     assert_int_equal(
-        event_parse((struct span){text, EVENT_SIZE_MAX}, &call, &err), ERR_OK);
-    assert_int_equal(call.api_path.len, EVENT_PATH_MAX);
+        event_parse(&(struct event_source){.json = {text, EVENT_SIZE_MAX}},
+                    &call, &err),
+        ERR_OK);
+    assert_int_equal(call.name.len, EVENT_NAME_MAX);
     call_release(&call);
     free(text);
 }
 
-static void test_event_parse__cuts_a_path_between_characters(void **state)
+static void test_event_parse__cuts_a_name_between_characters(void **state)
 {
-    /* U+2603 is three bytes: the last one begins at 1023, and must go. */
-    char text[64 + 1100];
+    /* U+2603 is three bytes: the last one begins at 255, and must go. */
+    char text[64 + 300];
     size_t len = (size_t)snprintf(text, sizeof(text),
                                   "{\"actionGroup\":\"\",\"apiPath\":\"");
     struct call call = {0};
     struct err err = {0};
 
     (void)state;
-    for (int i = 0; i < 350; i++, len += 3)
+    for (int i = 0; i < 90; i++, len += 3)
         memcpy(text + len, "\xE2\x98\x83", 3);
     memcpy(text + len, "\"}", 2);
     assert_int_equal(parse_exactly(text, len + 2, &call, &err), ERR_OK);
-    assert_int_equal(call.api_path.len, 1023);
+    assert_int_equal(call.name.len, 255);
     call_release(&call);
 }
 
@@ -270,25 +327,35 @@ static void test_event_render__says_when_the_answer_is_too_long(void **state)
     call_release(&call);
 }
 
+/* Events whose parts need allocations of every kind. */
+static const struct event_source SOURCES[] = {
+    {.json = TEXT(EVENT)},
+    {.json = TEXT("{\"regions\":\"['a', <item>b</item>]\",\"port\":22.0}"),
+     .client_context =
+         TEXT("{\"custom\":{\"bedrockAgentCoreToolName\":\"t___x\"}}")},
+    {.json = TEXT("{\"tool\":\"x\",\"arguments\":{\"states\":"
+                  "\"[\\\"running\\\"]\",\"regions\":[\"a\"]}}")},
+};
+#define NSOURCES (sizeof(SOURCES) / sizeof(SOURCES[0]))
+
 /*
  * jansson 2.14 tells some failed allocations as a syntax error, and one not at
  * all: when there is no room for a longer text (src/load.c, lex_save()) it
  * loses a character of it.
  */
-static void test_event_parse__survives_every_failed_allocation(void **state)
+static void survive_failed_allocations(const struct event_source *source)
 {
     size_t n = 0;
     size_t nunseen = 0;
     bool failed = true;
 
-    (void)state;
     for (; failed; n++) {
         struct call call = {0};
         struct err err = {0};
         enum err_code rc;
 
         fail_alloc_at(n);
-        rc = event_parse(span_of(EVENT), &call, &err);
+        rc = event_parse(source, &call, &err);
         failed = fail_alloc_stop();
         if (!failed)
             assert_int_equal(rc, ERR_OK);
@@ -299,37 +366,130 @@ static void test_event_parse__survives_every_failed_allocation(void **state)
         assert_true(!rc == !!call.event);
         call_release(&call);
     }
-    assert_true(n > 30);
+    assert_true(n > 20);
     assert_true(nunseen <= 1);
+}
+
+static void test_event_parse__survives_every_failed_allocation(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NSOURCES; i++)
+        survive_failed_allocations(&SOURCES[i]);
+}
+
+/* Renders until no allocation fails any more; how many there were. */
+static size_t render_with_failures(const struct call *call)
+{
+    const struct event_answer answer = {400, SPAN_LIT("[]"), false};
+
+    for (size_t n = 0;; n++) {
+        struct buf out = BUF_INIT(1024);
+        struct err err = {0};
+        enum err_code rc;
+        bool failed;
+
+        fail_alloc_at(n);
+        rc = event_render(call, &answer, &out, &err);
+        failed = fail_alloc_stop();
+        buf_release(&out);
+        assert_int_equal(rc, failed ? ERR_NOMEM : ERR_OK);
+        if (!failed)
+            return n;
+        assert_non_null(strstr(err.msg, "out of memory"));
+    }
 }
 
 static void test_event_render__reports_every_failed_allocation(void **state)
 {
-    const struct event_answer answer = {200, SPAN_LIT("[]"), false};
-    struct call call = {0};
-    struct err err = {0};
-    enum err_code rc;
-    size_t n;
+    (void)state;
+    for (size_t i = 0; i < NSOURCES; i++) {
+        struct call call = {0};
+
+        assert_int_equal(event_parse(&SOURCES[i], &call, NULL), ERR_OK);
+        assert_true(render_with_failures(&call) >= 1);
+        call_release(&call);
+    }
+}
+
+static void test_event_escapes_body__where_it_is_inside_a_text(void **state)
+{
+    struct call call = {.envelope = ENVELOPE_API_SCHEMA};
 
     (void)state;
-    assert_int_equal(event_parse(span_of(EVENT), &call, &err), ERR_OK);
-    for (n = 0;; n++) {
-        struct buf out = BUF_INIT(1024);
-        bool failed;
+    assert_true(event_escapes_body(&call, false));
+    assert_false(event_escapes_body(&call, true));
+    call.envelope = ENVELOPE_FUNCTION;
+    assert_true(event_escapes_body(&call, true));
+    call.envelope = ENVELOPE_GATEWAY;
+    assert_false(event_escapes_body(&call, false));
+    call.envelope = ENVELOPE_PLAIN;
+    assert_false(event_escapes_body(&call, false));
+}
 
-        err = (struct err){0};
-        fail_alloc_at(n);
-        rc = event_render(&call, &answer, &out, &err);
-        failed = fail_alloc_stop();
-        buf_release(&out);
-        if (!failed)
-            break;
-        assert_int_equal(rc, ERR_NOMEM);
-        assert_non_null(strstr(err.msg, "out of memory"));
-    }
-    assert_int_equal(rc, ERR_OK);
-    assert_true(n > 1);
+static const struct criteria_text WRITTEN = {
+    .regions = TEXT("us-*,!us-west-1"),
+    .tag = TEXT("Owner=\"\\\n\xE2\x98\x83"),
+    .after = TEXT("us-east-1/i-0a"),
+};
+
+static void test_event_write__makes_an_event_that_is_read_back(void **state)
+{
+    struct buf out = BUF_INIT(1024);
+    struct call call = {0};
+
+    (void)state;
+    buf_add_str(&out, "left over");
+    assert_int_equal(event_write(SPAN_LIT("find_instances"),
+                                 &(struct criteria_text){0}, &out, NULL),
+                     ERR_OK);
+    assert_string_equal(out.data,
+                        "{\"tool\":\"find_instances\",\"arguments\":{}}");
+    assert_int_equal(event_write(SPAN_LIT("a\"b"), &WRITTEN, &out, NULL),
+                     ERR_OK);
+    assert_string_equal(out.data, "{\"tool\":\"a\\\"b\",\"arguments\":{"
+                                  "\"regions\":\"us-*,!us-west-1\","
+                                  "\"tag\":\"Owner=\\\"\\\\\\n\xE2\x98\x83\","
+                                  "\"after\":\"us-east-1/i-0a\"}}");
+    assert_int_equal(parse_exactly(out.data, out.len, &call, NULL), ERR_OK);
+    assert_int_equal(call.envelope, ENVELOPE_PLAIN);
+    assert_true(span_eq(call.parameters.tag, WRITTEN.tag));
     call_release(&call);
+    buf_release(&out);
+}
+
+static void test_event_write__refuses_what_is_not_utf_8(void **state)
+{
+    const struct criteria_text bad = {.query = TEXT("caf\xE9")};
+    struct buf out = BUF_INIT(1024);
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(event_write(SPAN_LIT("x"), &bad, &out, &err), ERR_ARG);
+    assert_string_equal(err.msg, "a parameter is not UTF-8");
+    err = (struct err){0};
+    assert_int_equal(event_write(SPAN_LIT("\xFF"), &WRITTEN, &out, &err),
+                     ERR_ARG);
+    assert_int_equal(out.len, 0);
+    buf_release(&out);
+}
+
+static void test_event_write__reports_every_failed_allocation(void **state)
+{
+    bool failed = true;
+    size_t n = 0;
+
+    (void)state;
+    for (; failed; n++) {
+        struct buf out = BUF_INIT(1024);
+        enum err_code rc;
+
+        fail_alloc_at(n);
+        rc = event_write(SPAN_LIT("x"), &WRITTEN, &out, NULL);
+        failed = fail_alloc_stop();
+        assert_int_equal(rc, failed ? ERR_NOMEM : ERR_OK);
+        buf_release(&out);
+    }
+    assert_true(n > 8);
 }
 
 static void test_call_release__accepts_the_empty_value(void **state)
@@ -348,10 +508,14 @@ int main(void)
         cmocka_unit_test(test_event_parse__refuses_every_event_cut_short),
         cmocka_unit_test(test_event_parse__accepts_an_empty_span_as_no_json),
         cmocka_unit_test(test_event_parse__takes_the_largest_event_and_no_more),
-        cmocka_unit_test(test_event_parse__cuts_a_path_between_characters),
+        cmocka_unit_test(test_event_parse__cuts_a_name_between_characters),
         cmocka_unit_test(test_event_render__says_when_the_answer_is_too_long),
         cmocka_unit_test(test_event_parse__survives_every_failed_allocation),
         cmocka_unit_test(test_event_render__reports_every_failed_allocation),
+        cmocka_unit_test(test_event_escapes_body__where_it_is_inside_a_text),
+        cmocka_unit_test(test_event_write__makes_an_event_that_is_read_back),
+        cmocka_unit_test(test_event_write__refuses_what_is_not_utf_8),
+        cmocka_unit_test(test_event_write__reports_every_failed_allocation),
         cmocka_unit_test(test_call_release__accepts_the_empty_value),
     };
 

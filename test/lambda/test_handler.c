@@ -71,17 +71,49 @@ static void theatre_release(struct theatre *t)
     stage_release(&t->stage);
 }
 
-/* Has an event answered; nothing may be in flight after it. */
-static enum err_code answer_text(struct theatre *t, const char *event)
+static struct handler_event event_at(const char *json, int64_t deadline_ms)
 {
-    int64_t deadline = t->stage.fake.mono_ms + TIME_MS;
+    return (struct handler_event){
+        .source.json = span_of(json),
+        .request_id = SPAN_LIT("req-1"),
+        .function_arn = SPAN_LIT("arn:aws:lambda:us-east-1:123456789012:"
+                                 "function:ec2sweep:live"),
+        .deadline_ms = deadline_ms,
+    };
+}
+
+static enum err_code answer_event(struct theatre *t,
+                                  const struct handler_event *event)
+{
     enum err_code rc;
 
     t->err = (struct err){0};
-    rc =
-        handler_answer(&t->handler, span_of(event), deadline, &t->out, &t->err);
+    rc = handler_answer(&t->handler, event, &t->out, &t->err);
     assert_int_equal(fake_http_in_flight(t->stage.http), 0);
     return rc;
+}
+
+/* Has an event answered; nothing may be in flight after it. */
+static enum err_code answer_text(struct theatre *t, const char *event)
+{
+    struct handler_event whole =
+        event_at(event, t->stage.fake.mono_ms + TIME_MS);
+
+    return answer_event(t, &whole);
+}
+
+/* The same from a gateway: its tool's name, and the arguments. */
+static enum err_code call_tool(struct theatre *t, const char *tool,
+                               const char *arguments)
+{
+    struct handler_event whole =
+        event_at(arguments, t->stage.fake.mono_ms + TIME_MS);
+    char context[256];
+
+    (void)snprintf(context, sizeof(context),
+                   "{\"custom\":{\"bedrockAgentCoreToolName\":\"%s\"}}", tool);
+    whole.source.client_context = span_of(context);
+    return answer_event(t, &whole);
 }
 
 /* Asks a question by its path and list of regions (NULL: no parameter). */
@@ -273,7 +305,7 @@ static void test_handler_answer__refuses_an_unknown_path(void **state)
 
 static void test_handler_answer__refuses_a_path_of_any_length(void **state)
 {
-    char path[3 * EVENT_PATH_MAX];
+    char path[3 * EVENT_NAME_MAX];
     char *event = NULL;
     size_t len = 0;
     FILE *out = open_memstream(&event, &len);
@@ -524,18 +556,17 @@ test_handler_answer__waits_so_long_for_a_list_and_no_longer(void **state)
     (void)state;
     for (size_t i = 0; i < 2; i++) {
         struct theatre t;
+        struct handler_event event;
         int64_t began;
 
         theatre_init(&t, NULL);
         began = t.stage.fake.mono_ms;
         stage_answer(&t.stage, HOME, (struct fake_answer){.hangs = true});
-        assert_int_equal(
-            handler_answer(&t.handler,
-                           span_of("{\"actionGroup\":\"g\",\"apiPath\":\"" COUNT
-                                   "\",\"parameters\":[{\"name\":\"regions\","
-                                   "\"value\":\"xx-new-1\"}]}"),
-                           began + cases[i].time_ms, &t.out, NULL),
-            ERR_OK);
+        event = event_at("{\"actionGroup\":\"g\",\"apiPath\":\"" COUNT
+                         "\",\"parameters\":[{\"name\":\"regions\","
+                         "\"value\":\"xx-new-1\"}]}",
+                         began + cases[i].time_ms);
+        assert_int_equal(answer_event(&t, &event), ERR_OK);
         assert_int_equal(t.stage.fake.mono_ms - began, cases[i].waited_ms);
         assert_answer(&t, 400, "[" FAILED("xx-new-1", "unknown region") "]");
         theatre_release(&t);
@@ -598,6 +629,7 @@ test_handler_answer__keeps_the_margin_before_the_deadline(void **state)
     for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
         int64_t left = times[i] > MARGIN_MS ? times[i] - MARGIN_MS : 0;
         struct theatre t;
+        struct handler_event event;
         int64_t began;
         char *body = NULL;
 
@@ -606,12 +638,9 @@ test_handler_answer__keeps_the_margin_before_the_deadline(void **state)
         stage_answer(&t.stage, "us-east-1",
                      (struct fake_answer){.hangs = true});
         answer_always(&t, "eu-west-1", NULL, TWO_INSTANCES);
-        assert_int_equal(
-            handler_answer(
-                &t.handler,
-                span_of("{\"actionGroup\":\"g\",\"apiPath\":\"" COUNT "\"}"),
-                began + times[i], &t.out, NULL),
-            ERR_OK);
+        event = event_at("{\"actionGroup\":\"g\",\"apiPath\":\"" COUNT "\"}",
+                         began + times[i]);
+        assert_int_equal(answer_event(&t, &event), ERR_OK);
         assert_int_equal(t.stage.fake.mono_ms - began, left);
         assert_int_equal(read_answer(&t, &body), left > 10 ? 200 : 502);
         if (!strstr(body, "\"us-east-1\",\"error\":\"no answer in "))
@@ -655,7 +684,7 @@ test_handler_answer__cuts_what_is_longer_than_an_answer_may_be(void **state)
     assert_int_equal(
         answer_text(&t, "{\"actionGroup\":\"g\",\"apiPath\":\"" OWNER "\"}"),
         ERR_LIMIT);
-    assert_string_equal(t.err.msg, "report: no room in 0 bytes");
+    assert_string_equal(t.err.msg, "handler: the answer passes 100 bytes");
     theatre_release(&t);
 }
 
@@ -703,6 +732,7 @@ static void test_handler_answer__writes_one_line_of_summary(void **state)
     assert_int_equal(logged(&t, "bytes"), (long)t.out.len);
     assert_null(strstr(stage_log(&t.stage), "not-a-real-secret"));
     assert_null(strstr(stage_log(&t.stage), "\"response\""));
+    assert_null(strstr(stage_log(&t.stage), "_aws"));
     theatre_release(&t);
 }
 
@@ -722,6 +752,309 @@ static void test_handler_answer__logs_the_response_when_debugging(void **state)
     theatre_release(&t);
 }
 
+static void
+test_handler_answer__reprompts_a_function_for_a_mistake(void **state)
+{
+#define FUNCTION(parameters)                                                   \
+    "{\"actionGroup\":\"g\",\"function\":\"exposed_instances\","               \
+    "\"parameters\":[" parameters "]}"
+#define PARAMETER(name, value)                                                 \
+    "{\"name\":\"" name "\",\"type\":\"string\",\"value\":\"" value "\"}"
+#define REPROMPTED(error)                                                      \
+    "{\"messageVersion\":\"1.0\",\"response\":{\"actionGroup\":\"g\","         \
+    "\"function\":\"exposed_instances\",\"functionResponse\":{"                \
+    "\"responseState\":\"REPROMPT\",\"responseBody\":{\"TEXT\":{\"body\":"     \
+    "\"{\\\"error\\\":\\\"" error "\\\","
+    struct theatre t;
+
+    (void)state;
+    theatre_init(&t, "us-east-1");
+    assert_int_equal(answer_text(&t, FUNCTION(PARAMETER("port", "ssh"))),
+                     ERR_OK);
+    assert_ptr_equal(strstr(t.out.data, REPROMPTED("port: \\\\\\\"ssh\\\\\\\" "
+                                                   "is no port; use one from 0 "
+                                                   "to 65535 such as 22, a "
+                                                   "range such as 8000-8080, "
+                                                   "either with /tcp or /udp "
+                                                   "behind it, or tcp, udp, "
+                                                   "icmp or icmpv6")),
+                     t.out.data);
+    assert_int_equal(answer_text(&t, FUNCTION(PARAMETER("region", "mars"))),
+                     ERR_OK);
+    assert_ptr_equal(
+        strstr(t.out.data, REPROMPTED("region: exposed_instances takes no "
+                                      "such parameter; it takes regions, "
+                                      "states, port, after")),
+        t.out.data);
+    assert_non_null(strstr(t.out.data, "\\\"retryable\\\":false}"));
+    assert_int_equal(fake_http_nrequests(t.stage.http), 0);
+    theatre_release(&t);
+}
+
+static void test_handler_answer__never_fails_a_function(void **state)
+{
+    struct theatre t;
+
+    (void)state;
+    theatre_init(&t, "us-east-1");
+    deny_always(&t, "us-east-1");
+    assert_int_equal(answer_text(&t, FUNCTION(PARAMETER("regions", "all"))),
+                     ERR_OK);
+    assert_non_null(strstr(t.out.data, "\"functionResponse\":{\"responseBody\":"
+                                       "{\"TEXT\":{\"body\":"));
+    assert_non_null(strstr(t.out.data, "UnauthorizedOperation"));
+    stage_have_credentials(false);
+    assert_int_equal(answer_text(&t, FUNCTION("")), ERR_OK);
+    assert_non_null(strstr(t.out.data, "\"functionResponse\":{\"responseBody\":"
+                                       "{\"TEXT\":{\"body\":"));
+    assert_non_null(strstr(t.out.data, "AWS_ACCESS_KEY_ID"));
+    theatre_release(&t);
+#undef FUNCTION
+#undef PARAMETER
+#undef REPROMPTED
+}
+
+/* Checks the refusal that is the whole answer. */
+static void assert_refusal(const struct theatre *t, const char *error,
+                           const char *hint, bool is_retryable)
+{
+    json_t *answer = json_loadb(t->out.data, t->out.len, 0, NULL);
+
+    assert_non_null(answer);
+    assert_int_equal(json_object_size(answer), 3);
+    assert_string_equal(json_string_value(json_object_get(answer, "error")),
+                        error);
+    assert_string_equal(json_string_value(json_object_get(answer, "hint")),
+                        hint);
+    assert_int_equal(json_is_true(json_object_get(answer, "retryable")),
+                     is_retryable);
+    json_decref(answer);
+}
+
+static void test_handler_answer__refuses_a_tool_by_an_object(void **state)
+{
+    static const struct {
+        const char *tool;
+        const char *arguments;
+        const char *error;
+    } cases[] = {
+        {"ec2___count_instances", "[1]",
+         "the arguments are not a JSON object, such as {\"regions\": \"all\"}"},
+        {"ec2___count_instances", "{\"zone\":1}",
+         "zone: count_instances takes no such parameter; it takes regions, "
+         "states"},
+        {"t__count_instances", "{\"port\":22}",
+         "port: count_instances takes no such parameter; it takes regions, "
+         "states"},
+        {"count_instances", "{\"states\":[\"running\",\"dead\"]}",
+         "states: \"dead\" is no state of an instance; use a comma list of "
+         "pending, running, shutting-down, terminated, stopping, stopped, or "
+         "\"all\""},
+    };
+    struct theatre t;
+
+    (void)state;
+    theatre_init(&t, "us-east-1");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(call_tool(&t, cases[i].tool, cases[i].arguments),
+                         ERR_OK);
+        assert_refusal(&t, cases[i].error, "correct this and ask again", false);
+    }
+    assert_int_equal(fake_http_nrequests(t.stage.http), 0);
+    theatre_release(&t);
+}
+
+static void test_handler_answer__names_the_tools_there_are(void **state)
+{
+    struct theatre t;
+    json_t *answer;
+    const char *hint;
+
+    (void)state;
+    theatre_init(&t, "us-east-1");
+    assert_int_equal(call_tool(&t, "ec2___drop_all", "{}"), ERR_OK);
+    answer = json_loads(t.out.data, 0, NULL);
+    hint = json_string_value(json_object_get(answer, "hint"));
+    assert_string_equal(json_string_value(json_object_get(answer, "error")),
+                        "no question \"ec2___drop_all\"");
+    assert_ptr_equal(strstr(hint, "there are count_instances, "), hint);
+    assert_non_null(strstr(hint, "exposed_instances"));
+    json_decref(answer);
+    theatre_release(&t);
+}
+
+static void
+test_handler_answer__tells_a_tool_of_missing_credentials(void **state)
+{
+    struct theatre t;
+    json_t *answer;
+
+    (void)state;
+    theatre_init(&t, "us-east-1");
+    stage_have_credentials(false);
+    assert_int_equal(call_tool(&t, "count_instances", "{}"), ERR_OK);
+    answer = json_loads(t.out.data, 0, NULL);
+    assert_non_null(strstr(json_string_value(json_object_get(answer, "error")),
+                           "AWS_ACCESS_KEY_ID"));
+    assert_true(json_is_false(json_object_get(answer, "retryable")));
+    json_decref(answer);
+    theatre_release(&t);
+}
+
+static void test_handler_answer__gives_an_object_if_that_is_wanted(void **state)
+{
+    struct theatre t;
+
+    (void)state;
+    theatre_init(&t, "us-east-1");
+    t.handler.always_object = true;
+    ask(&t, "/none", "all");
+    assert_answer(&t, 404,
+                  "{\"error\":\"api path \\\"/none\\\" not supported\","
+                  "\"hint\":\"there are " COUNT ", " OWNER ", " EXPOSURE
+                  "\",\"retryable\":false}");
+    theatre_release(&t);
+}
+
+static void test_handler_answer__answers_when_the_poll_fails(void **state)
+{
+    struct theatre t;
+
+    (void)state;
+    theatre_init(&t, "us-east-1,eu-west-1");
+    answer_always(&t, "us-east-1", NULL, TWO_INSTANCES);
+    stage_answer(&t.stage, "eu-west-1", (struct fake_answer){.hangs = true});
+    fake_http_fail_run(t.stage.http, 500, ERR_NET);
+    ask(&t, COUNT, "us-east-1,eu-west-1");
+    assert_answer(&t, 200,
+                  "[" COUNTED("us-east-1") "," FAILED(
+                      "eu-west-1", "internal error, see the log") "]");
+    assert_non_null(strstr(stage_log(&t.stage), "the poll failed"));
+    theatre_release(&t);
+}
+
+static void test_handler_answer__is_500_for_trouble_of_our_own(void **state)
+{
+    struct theatre t;
+
+    (void)state;
+    theatre_init(&t, NULL);
+    stage_answer(&t.stage, HOME, (struct fake_answer){.hangs = true});
+    fake_http_fail_run(t.stage.http, 500, ERR_NET);
+    assert_int_equal(
+        call_tool(&t, "count_instances", "{\"regions\":\"xx-new-1\"}"), ERR_OK);
+    assert_refusal(&t, "http: scripted failure",
+                   "ask again; if that does not help, the log of this "
+                   "function says more",
+                   true);
+    assert_non_null(strstr(stage_log(&t.stage), "\"trouble\""));
+    theatre_release(&t);
+}
+
+/* An event whose session attributes take some 30,000 bytes. */
+static char *long_event(void)
+{
+    char *event = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&event, &len);
+
+    (void)fputs("{\"actionGroup\":\"g\",\"apiPath\":\"" OWNER
+                "\",\"sessionAttributes\":{\"k\":\"",
+                out);
+    for (int i = 0; i < 30000; i++)
+        (void)fputc('x', out);
+    (void)fputs("\"}}", out);
+    (void)fclose(out);
+    return event;
+}
+
+static void
+test_handler_answer__keeps_the_budget_but_for_a_minimum(void **state)
+{
+    char *event = long_event();
+    struct theatre t;
+    char *body = NULL;
+
+    (void)state;
+    theatre_init(&t, "us-east-1");
+    answer_always(&t, "us-east-1", NULL, TWO_INSTANCES);
+    for (size_t budget = 470; budget < 600; budget++) {
+        t.handler.answer_max = budget + HANDLER_BODY_MIN;
+        t.handler.budget = budget;
+        ask(&t, OWNER, "all");
+        /* The body's own minimum is more than it needs. */
+        assert_null(strstr(t.out.data, "omitted"));
+    }
+    t.handler.answer_max = EVENT_SIZE_MAX;
+    assert_int_equal(answer_text(&t, event), ERR_OK);
+    assert_int_equal(read_answer(&t, &body), 200);
+    assert_null(strstr(body, "omitted"));
+    free(body);
+    free(event);
+    theatre_release(&t);
+}
+
+/* The log's line of metrics; NULL: there is none. The caller frees it. */
+static json_t *read_metrics(struct theatre *t)
+{
+    const char *line = strstr(stage_log(&t->stage), "{\"_aws\"");
+
+    return line ? json_loads(line, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
+}
+
+static void test_handler_answer__writes_metrics_if_they_are_wanted(void **state)
+{
+    struct theatre t;
+    json_t *line;
+    const json_t *metrics;
+
+    (void)state;
+    theatre_init(&t, "us-east-1,eu-west-1");
+    t.handler.function_name = "my-ec2sweep";
+    t.handler.has_metrics = true;
+    stage_answer(&t.stage, "us-east-1",
+                 (struct fake_answer){
+                     .status = 503,
+                     .body = XML_ERROR("RequestLimitExceeded", "slow down")});
+    answer_always(&t, "us-east-1", NULL, TWO_INSTANCES);
+    deny_always(&t, "eu-west-1");
+    ask(&t, COUNT, "all");
+    line = read_metrics(&t);
+    assert_non_null(line);
+    metrics = json_object_get(
+        json_array_get(
+            json_object_get(json_object_get(line, "_aws"), "CloudWatchMetrics"),
+            0),
+        "Metrics");
+    assert_int_equal(json_array_size(metrics), 5);
+    assert_string_equal(
+        json_string_value(json_object_get(line, "FunctionName")),
+        "my-ec2sweep");
+    assert_string_equal(json_string_value(json_object_get(line, "requestId")),
+                        "req-1");
+    assert_int_equal(json_integer_value(json_object_get(line, "RegionsFailed")),
+                     1);
+    assert_int_equal(json_integer_value(json_object_get(line, "Instances")), 2);
+    assert_int_equal(json_integer_value(json_object_get(line, "Retries")), 1);
+    assert_int_equal(json_integer_value(json_object_get(line, "Throttles")), 1);
+    json_decref(line);
+    theatre_release(&t);
+}
+
+static void test_handler_answer__counts_the_list_of_regions_too(void **state)
+{
+    struct theatre t;
+
+    (void)state;
+    theatre_init(&t, NULL);
+    open_new_region(&t);
+    ask(&t, COUNT, "xx-new-1");
+    /* DescribeRegions and DescribeInstances. */
+    assert_int_equal(logged(&t, "requests"), 2);
+    assert_int_equal(logged(&t, "pages"), 2);
+    theatre_release(&t);
+}
+
 static void count_calls(void *arg, size_t ended, size_t asked,
                         const struct ec2_stats *stats)
 {
@@ -729,7 +1062,9 @@ static void count_calls(void *arg, size_t ended, size_t asked,
 
     assert_int_equal(asked, 2);
     assert_non_null(stats);
-    *n = ended;
+    /* 0, 1, 2 */
+    assert_int_equal(ended, *n);
+    (*n)++;
 }
 
 static void test_handler_answer__passes_progress_on(void **state)
@@ -744,7 +1079,7 @@ static void test_handler_answer__passes_progress_on(void **state)
     answer_always(&t, "us-east-1", NULL, TWO_INSTANCES);
     answer_always(&t, "eu-west-1", NULL, TWO_INSTANCES);
     ask(&t, COUNT, "all");
-    assert_int_equal(ended, 2);
+    assert_int_equal(ended, 3);
     theatre_release(&t);
 }
 
@@ -870,6 +1205,22 @@ int main(void)
             test_handler_answer__cuts_what_is_longer_than_an_answer_may_be),
         cmocka_unit_test(test_handler_answer__writes_one_line_of_summary),
         cmocka_unit_test(test_handler_answer__logs_the_response_when_debugging),
+        cmocka_unit_test(
+            test_handler_answer__reprompts_a_function_for_a_mistake),
+        cmocka_unit_test(test_handler_answer__never_fails_a_function),
+        cmocka_unit_test(test_handler_answer__refuses_a_tool_by_an_object),
+        cmocka_unit_test(test_handler_answer__names_the_tools_there_are),
+        cmocka_unit_test(
+            test_handler_answer__tells_a_tool_of_missing_credentials),
+        cmocka_unit_test(
+            test_handler_answer__gives_an_object_if_that_is_wanted),
+        cmocka_unit_test(test_handler_answer__answers_when_the_poll_fails),
+        cmocka_unit_test(test_handler_answer__is_500_for_trouble_of_our_own),
+        cmocka_unit_test(
+            test_handler_answer__keeps_the_budget_but_for_a_minimum),
+        cmocka_unit_test(
+            test_handler_answer__writes_metrics_if_they_are_wanted),
+        cmocka_unit_test(test_handler_answer__counts_the_list_of_regions_too),
         cmocka_unit_test(test_handler_answer__passes_progress_on),
         cmocka_unit_test(test_handler_answer__survives_every_failed_allocation),
         cmocka_unit_test(
