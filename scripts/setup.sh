@@ -1,8 +1,9 @@
 #!/bin/bash
 # Installs what is missing to build, test, check or release ec2sweep.
 #
-#   scripts/setup.sh [build] [test] [check] [release] [bench]
-#                                                     (default: build test)
+#   scripts/setup.sh [build] [test] [check] [release] [bench] [engine]
+#
+# The default is build test; engine is a container engine for sam local.
 #
 # It looks for commands, pkg-config modules and headers, so that nothing is
 # asked of the package manager, and nothing is printed, when all is there.
@@ -42,6 +43,11 @@ check    c:valgrind     valgrind              valgrind
 check    c:gcovr        gcovr                 gcovr
 check    v:venv         python3-venv          python3
 check    c:strace       strace                strace
+engine   c:podman       podman                podman
+engine   c:runc         runc                  runc
+engine   c:busybox      busybox-static        busybox
+engine   c:iptables     iptables              iptables-nft
+engine   c:/usr/lib/podman/netavark,/usr/libexec/podman/netavark netavark netavark
 release  c:gcc          gcc                   gcc
 release  h:stdio.h      libc6-dev             glibc-devel
 release  c:perl         perl                  perl
