@@ -131,6 +131,7 @@ static enum err_code parts_make(struct parts *parts, struct err *err)
         .limits = {parts->config.exposure_pending_max, ROWS_MAX},
         .criteria = parts->config.criteria,
         .include_managed = parts->config.include_managed,
+        .nparallel = parts->config.pages_parallel ? SWEEP_PARALLEL : 0,
         .answer_max = EVENT_SIZE_MAX,
         .raw_body = parts->config.raw_body,
         .debug = parts->config.debug,

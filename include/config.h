@@ -44,6 +44,7 @@ struct config {
     int64_t answer_margin_ms;                /* ANSWER_MARGIN_MS */
     int64_t init_budget_ms;                  /* INIT_BUDGET_MS */
     size_t exposure_pending_max;      /* EXPOSURE_PENDING_MAX, bytes a region */
+    bool pages_parallel;              /* PAGES_PARALLEL=on */
     struct criteria_options criteria; /* DEFAULT_STATES, NAMES */
     bool include_managed;             /* INCLUDE_MANAGED=1 */
     bool raw_body;                    /* RESPONSE_BODY=raw */

@@ -53,9 +53,10 @@ static enum err_code read_switch(const char *name, bool *out, struct err *err)
     const char *text = config_lookup(name);
     struct span value = span_trim(span_of(text));
 
-    *out = span_eq_nocase(value, SPAN_LIT("true")) || span_eq_str(value, "1");
+    *out = span_eq_nocase(value, SPAN_LIT("true")) ||
+           span_eq_nocase(value, SPAN_LIT("on")) || span_eq_str(value, "1");
     if (!text || *out || span_eq_nocase(value, SPAN_LIT("false")) ||
-        span_eq_str(value, "0"))
+        span_eq_nocase(value, SPAN_LIT("off")) || span_eq_str(value, "0"))
         return ERR_OK;
     return err_set(err, ERR_CONFIG, BAD_VALUE "true or false", name, text);
 }
@@ -204,6 +205,9 @@ enum err_code config_load(struct config *out, struct err *err)
     if (rc)
         return rc;
     rc = read_body_form(out, err);
+    if (rc)
+        return rc;
+    rc = read_switch("PAGES_PARALLEL", &out->pages_parallel, err);
     if (rc)
         return rc;
     return read_switch("DEBUG", &out->debug, err);

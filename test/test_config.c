@@ -71,6 +71,7 @@ static void test_config_load__has_defaults(void **state)
     assert_false(config.criteria.names_off);
     assert_false(config.include_managed);
     assert_null(config.regions_allowed);
+    assert_false(config.pages_parallel);
     assert_false(config.raw_body);
     assert_false(config.debug);
     assert_false(config.log_json);
@@ -98,6 +99,7 @@ static void test_config_load__reads_every_variable(void **state)
     set("DEFAULT_STATES", " Running,stopped");
     set("NAMES", "off");
     set("INCLUDE_MANAGED", "1");
+    set("PAGES_PARALLEL", "on");
     set("RESPONSE_BODY", "raw");
     set("DEBUG", "1");
     set("AWS_LAMBDA_LOG_FORMAT", "JSON");
@@ -121,6 +123,7 @@ static void test_config_load__reads_every_variable(void **state)
     assert_int_equal(config.criteria.default_states, 1U << 1 | 1U << 5);
     assert_true(config.criteria.names_off);
     assert_true(config.include_managed);
+    assert_true(config.pages_parallel);
     assert_true(config.raw_body);
     assert_true(config.debug);
     assert_true(config.log_json);
@@ -149,6 +152,7 @@ static void test_config_load__takes_empty_for_not_set(void **state)
         "DEFAULT_STATES",
         "NAMES",
         "INCLUDE_MANAGED",
+        "PAGES_PARALLEL",
         "RESPONSE_BODY",
         "DEBUG",
         "AWS_LAMBDA_LOG_FORMAT",
@@ -343,17 +347,16 @@ static void test_config_load__reads_debug(void **state)
     static const struct {
         const char *value;
         bool on;
-    } ROWS[] = {{"1", true},
-                {"true", true},
-                {"True", true},
-                {"0", false},
-                {"false", false}};
+    } ROWS[] = {{"1", true},    {"true", true}, {"True", true},  {"on", true},
+                {"off", false}, {"0", false},   {"false", false}};
 
     (void)state;
     for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
         set("DEBUG", ROWS[i].value);
         assert_int_equal(load().debug, ROWS[i].on);
     }
+    refuses("PAGES_PARALLEL", "16",
+            "PAGES_PARALLEL=\"16\": expected true or false");
     refuses("DEBUG", "2", "DEBUG=\"2\": expected true or false");
 }
 

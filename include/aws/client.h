@@ -11,9 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "aws/client_region.h"
 #include "aws/credentials.h"
-#include "aws/region.h"
-#include "aws/retry.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/span.h"
@@ -34,22 +33,9 @@ struct aws_client_options {
     int64_t no_progress_ms; /* without a byte; a refusal's do not count */
 };
 
-struct aws_client; /* to make one: ERR_NOMEM */
+struct aws_client;
 
-/* One region as the client sees it; lives as long as the client. */
-struct aws_region {
-    char name[REGION_NAME_MAX + 1];
-    struct region_endpoint endpoint;
-    struct retry_quota quota;
-    int64_t skew_ms;      /* the region's clock minus ours */
-    int64_t missed_ms;    /* mono, when not reached; INT64_MIN: it answered */
-    int64_t rtt_us;       /* round trip seen last; 0: none so far */
-    bool managed_unknown; /* EC2 refused IncludeManagedResources here */
-    unsigned accepted;    /* client.c's, as what follows */
-    struct aws_key_cache *key;
-    struct aws_region *next;
-};
-
+/* ERR_NOMEM. */
 NODISCARD enum err_code aws_client_new(const struct aws_client_options *options,
                                        struct aws_client **out,
                                        struct err *err);

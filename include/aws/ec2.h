@@ -38,7 +38,8 @@
  */
 struct ec2_sink {
     struct ec2_records records;
-    bool (*page_commit)(void *arg); /* false: no further page is wanted */
+    /* more: EC2 has further pages. False: none is wanted. */
+    bool (*page_commit)(void *arg, bool more);
     void (*page_rollback)(void *arg);
     void (*restart_listing)(void *arg);
 };

@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "base/err.h"
 #include "base/span.h"
 
 #define FAILURE_SENTENCE_MAX 160
@@ -75,6 +76,9 @@ enum failure_kind failure_classify(struct span code, long status);
 void failure_set_code(struct failure *f, struct span code);
 void failure_set_text(struct failure *f, struct span text);
 void failure_set_request_id(struct failure *f, struct span id);
+
+/* The kind that an error of ours ends a listing with. */
+enum failure_kind failure_of_error(enum err_code code);
 
 /*
  * Writes the sentence into out: one line of ASCII, terminated, at most

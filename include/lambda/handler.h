@@ -33,6 +33,7 @@ struct handler {
     struct atlas *atlas;
     int64_t answer_margin_ms; /* kept free before the deadline, to answer in */
     struct fold_limits limits;
+    size_t nparallel;                 /* as in struct sweep_options */
     struct criteria_options criteria; /* what holds where a call is silent */
     bool include_managed; /* instances too that other services manage */
     size_t answer_max;    /* bytes of the whole answer; out->max is no less */

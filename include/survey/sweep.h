@@ -20,6 +20,8 @@
 
 /* Most folds of one sweep. */
 #define SWEEP_FOLDS_MAX 8
+/* Regions that fit into 128 MB while they are listed in parts. */
+#define SWEEP_PARALLEL 4
 
 /* Everything is borrowed for the life of the sweep. */
 struct sweep_options {
@@ -29,6 +31,7 @@ struct sweep_options {
     struct fold_limits limits;
     const struct criteria *criteria; /* for the folds */
     bool include_managed; /* instances too that other services manage */
+    size_t nparallel;     /* regions listed in parts at a time: spread.h */
     int64_t deadline_ms;  /* mono: when to stop, whatever is missing */
     /* Called after a region has ended; NULL: not wanted. */
     void (*on_progress)(void *arg, size_t ended, size_t asked,

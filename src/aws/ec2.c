@@ -314,7 +314,7 @@ static void end_page(struct ec2_listing *l, const struct ec2_page *page)
     l->request.stats->pages++;
     l->npages++;
     note_progress(l);
-    if (sink->page_commit && !sink->page_commit(l->request.arg))
+    if (sink->page_commit && !sink->page_commit(l->request.arg, more))
         more = false;
     if (!more) {
         finish(l, true);
@@ -381,21 +381,6 @@ static bool on_body(void *arg, const char *data, size_t len)
     return l->xml_rc == ERR_OK;
 }
 
-/* The kind of failure a broken document or a refused record is. */
-static enum failure_kind kind_of_code(enum err_code code)
-{
-    switch ((int)code) {
-    case ERR_NOMEM:
-        return FAILURE_NOMEM;
-    case ERR_LIMIT:
-        return FAILURE_LIMIT;
-    case ERR_PARSE:
-        return FAILURE_MALFORMED;
-    default:
-        return FAILURE_INTERNAL;
-    }
-}
-
 static enum failure_kind kind_of_transfer(enum http_failure failure)
 {
     static const enum failure_kind kinds[] = {
@@ -436,7 +421,7 @@ static void classify(struct ec2_listing *l, const struct http_result *result,
         f->kind = failure_classify(page ? page->error_code : (struct span){0},
                                    result->status);
     else
-        f->kind = l->xml_rc ? kind_of_code(l->xml_rc) : FAILURE_MALFORMED;
+        f->kind = l->xml_rc ? failure_of_error(l->xml_rc) : FAILURE_MALFORMED;
     if (!f->text[0] && l->xml_rc)
         failure_set_text(f, span_of(err_text(&l->xml_err)));
     if (!f->text[0])
@@ -557,7 +542,7 @@ static void send_page(struct ec2_listing *l)
     rc = try_send(l, &err);
     if (!rc)
         return;
-    l->last = (struct failure){.kind = kind_of_code(rc)};
+    l->last = (struct failure){.kind = failure_of_error(rc)};
     failure_set_text(&l->last, span_of(err_text(&err)));
     roll_back(l);
     give_up(l, FAILURE_INTERNAL);

@@ -111,6 +111,22 @@ void failure_set_request_id(struct failure *f, struct span id)
     copy_plain(f->request_id, FAILURE_ID_MAX, id);
 }
 
+enum failure_kind failure_of_error(enum err_code code)
+{
+    switch ((int)code) {
+    case ERR_NOMEM:
+        return FAILURE_NOMEM;
+    case ERR_LIMIT:
+        return FAILURE_LIMIT;
+    case ERR_PARSE:
+        return FAILURE_MALFORMED;
+    case ERR_AUTH:
+        return FAILURE_AUTH;
+    default:
+        return FAILURE_INTERNAL;
+    }
+}
+
 void failure_set_text(struct failure *f, struct span text)
 {
     size_t len = text.len;

@@ -154,6 +154,7 @@ static enum err_code make_sweep(struct visit *v, struct err *err)
         .folds = v->question->folds,
         .nfolds = v->question->nfolds,
         .limits = h->limits,
+        .nparallel = h->nparallel,
         .criteria = &v->criteria,
         .include_managed = h->include_managed,
         .deadline_ms = v->deadline_ms,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aws/spread.h"
 #include "base/log.h"
 
 /* Regions started before the first requests are sent; then it doubles. */
@@ -14,9 +15,10 @@ struct task;
 struct stream {
     struct task *task;
     enum fold_listing listing;
-    struct ec2_listing *ec2; /* NULL: not running */
-    uint64_t npending;       /* instances since the last commit */
-    uint64_t ncommitted;     /* instances before that */
+    struct spread *pages; /* NULL: not running */
+    uint64_t npending;    /* instances since the last commit */
+    uint64_t ncommitted;  /* instances before that */
+    bool more;            /* EC2 had more when the listing ended */
 };
 
 /* One region's work. */
@@ -44,6 +46,7 @@ struct sweep {
     int64_t started_ms;
     uint64_t ninstances;
     struct ec2_stats stats;
+    struct spread_budget budget;
 };
 
 static void advance(struct task *task);
@@ -122,7 +125,7 @@ static void count_instances(struct stream *stream, uint64_t n)
 }
 
 /* Commits the page; further ones are wanted while one fold wants them. */
-static bool on_page_commit(void *arg)
+static bool on_page_commit(void *arg, bool more)
 {
     struct stream *stream = arg;
     const struct task *task = stream->task;
@@ -130,6 +133,7 @@ static bool on_page_commit(void *arg)
 
     count_instances(stream, stream->npending);
     stream->npending = 0;
+    stream->more = more;
     tell_folds(stream, FOLD_PAGE_COMMIT);
     for (size_t i = 0; i < options->nfolds; i++) {
         const struct fold *fold = options->folds[i];
@@ -168,12 +172,11 @@ static const struct ec2_sink SINK = {
     .restart_listing = on_restart,
 };
 
-static void end_streams(struct task *task,
-                        void (*end)(struct ec2_listing *listing))
+static void end_streams(struct task *task, void (*end)(struct spread *pages))
 {
     for (size_t i = 0; i < FOLD_NLISTINGS; i++) {
-        end(task->streams[i].ec2);
-        task->streams[i].ec2 = NULL;
+        end(task->streams[i].pages);
+        task->streams[i].pages = NULL;
     }
     task->nrunning = 0;
 }
@@ -195,7 +198,7 @@ static void fail_task(struct task *task, const struct failure *failure)
 {
     if (task->result.ended)
         return;
-    end_streams(task, ec2_cancel);
+    end_streams(task, spread_cancel);
     task->result.failure = *failure;
     end_task(task);
 }
@@ -204,12 +207,7 @@ static void fail_task(struct task *task, const struct failure *failure)
 static void fail_task_with(struct task *task, enum err_code rc,
                            const struct err *err)
 {
-    struct failure failure = {
-        .kind = rc == ERR_NOMEM   ? FAILURE_NOMEM
-                : rc == ERR_LIMIT ? FAILURE_LIMIT
-                : rc == ERR_AUTH  ? FAILURE_AUTH
-                                  : FAILURE_INTERNAL,
-    };
+    struct failure failure = {.kind = failure_of_error(rc)};
 
     failure_set_text(&failure, span_of(err_text(err)));
     fail_task(task, &failure);
@@ -220,12 +218,14 @@ static void on_stream_done(void *arg, const struct failure *failure)
     struct stream *stream = arg;
     struct task *task = stream->task;
 
-    stream->ec2 = NULL;
+    stream->pages = NULL;
     task->nrunning--;
     if (failure) {
         fail_task(task, failure);
         return;
     }
+    if (stream->listing == FOLD_INSTANCES && !stream->more)
+        task->region->ninstances = stream->ncommitted;
     tell_folds(stream, FOLD_LISTING_END);
     if (task->nrunning == 0)
         advance(task);
@@ -253,7 +253,8 @@ static void start_stream(struct task *task, enum fold_listing listing,
 
     *stream = (struct stream){.task = task, .listing = listing};
     tell_folds(stream, FOLD_LISTING_BEGIN);
-    rc = ec2_start(sweep->options.client, &request, &stream->ec2, &err);
+    rc = spread_start(sweep->options.client, &request, &sweep->budget,
+                      &stream->pages, &err);
     if (rc)
         fail_task_with(task, rc, &err);
     else
@@ -339,6 +340,7 @@ enum err_code sweep_new(const struct sweep_options *options,
     if (!sweep)
         return err_nomem(err, "sweep");
     sweep->options = *options;
+    sweep->budget.nregions = options->nparallel;
     sweep->n = n;
     sweep->done = n == 0;
     sweep->tasks = calloc(n ? n : 1, sizeof(*sweep->tasks));
@@ -367,7 +369,7 @@ void sweep_free(struct sweep *sweep)
     if (!sweep)
         return;
     for (size_t i = 0; i < sweep->n; i++) {
-        end_streams(&sweep->tasks[i], ec2_cancel);
+        end_streams(&sweep->tasks[i], spread_cancel);
         for (size_t k = 0; k < sweep->options.nfolds; k++)
             sweep->options.folds[k]->region_free(
                 sweep->tasks[i].result.states[k]);
@@ -381,12 +383,12 @@ void sweep_free(struct sweep *sweep)
 static void note_last_failure(const struct task *task, struct failure *out)
 {
     for (size_t i = 0; i < FOLD_NLISTINGS; i++) {
-        const struct ec2_listing *ec2 = task->streams[i].ec2;
+        const struct spread *pages = task->streams[i].pages;
         char sentence[FAILURE_SENTENCE_MAX + 1];
 
-        if (!ec2 || ec2_last_failure(ec2)->kind == FAILURE_NONE)
+        if (!pages || spread_last_failure(pages)->kind == FAILURE_NONE)
             continue;
-        failure_sentence(ec2_last_failure(ec2), sentence);
+        failure_sentence(spread_last_failure(pages), sentence);
         failure_set_text(out, span_of(sentence));
         return;
     }
@@ -406,7 +408,7 @@ static void end_late_tasks(struct sweep *sweep, enum failure_kind why)
         if (why == FAILURE_DEADLINE)
             note_last_failure(&sweep->tasks[i], &failure);
         end_streams(&sweep->tasks[i],
-                    why == FAILURE_DEADLINE ? ec2_expire : ec2_cancel);
+                    why == FAILURE_DEADLINE ? spread_expire : spread_cancel);
         fail_task(&sweep->tasks[i], &failure);
     }
 }

@@ -67,6 +67,7 @@ struct world {
     /* Notes: ids, each with a blank after it. */
     struct buf ids;       /* committed, then those that may be rolled back */
     size_t committed_len; /* of ids */
+    bool more;            /* what the last commit said */
     unsigned nrestarts;
     unsigned ndone;
     bool done;
@@ -105,11 +106,12 @@ static enum err_code take_region(void *arg, const struct ec2_region *region,
     return take(arg, region->name, err);
 }
 
-static bool on_commit(void *arg)
+static bool on_commit(void *arg, bool more)
 {
     struct world *world = arg;
 
     world->committed_len = world->ids.len;
+    world->more = more;
     fake_clock_advance(&world->fake, world->busy_commit_ms);
     return !world->enough;
 }
@@ -139,6 +141,8 @@ static void on_done(void *arg, const struct failure *failure)
     world->done = true;
     if (failure)
         world->failure = *failure;
+    else
+        assert_int_equal(world->more, world->enough);
     /* What was not committed must have been taken back. */
     assert_int_equal(world->ids.len, world->committed_len);
 }

@@ -200,6 +200,22 @@ static void test_failure_set_code__keeps_only_plain_characters(void **state)
     assert_string_equal(f.code, "");
 }
 
+static void test_failure_of_error__gives_a_kind_to_each_code(void **state)
+{
+    static const struct {
+        enum err_code code;
+        enum failure_kind kind;
+    } rows[] = {
+        {ERR_NOMEM, FAILURE_NOMEM},  {ERR_LIMIT, FAILURE_LIMIT},
+        {ERR_AUTH, FAILURE_AUTH},    {ERR_PARSE, FAILURE_MALFORMED},
+        {ERR_ARG, FAILURE_INTERNAL}, {ERR_CRYPTO, FAILURE_INTERNAL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_int_equal(failure_of_error(rows[i].code), rows[i].kind);
+}
+
 static void test_failure_set_code__cuts_to_size(void **state)
 {
     struct failure f = {0};
@@ -251,6 +267,7 @@ int main(void)
             test_failure_sentence__keeps_to_160_bytes_for_every_kind),
         cmocka_unit_test(test_failure_kind_name__gives_each_kind_a_word),
         cmocka_unit_test(test_failure_set_code__keeps_only_plain_characters),
+        cmocka_unit_test(test_failure_of_error__gives_a_kind_to_each_code),
         cmocka_unit_test(test_failure_set_code__cuts_to_size),
         cmocka_unit_test(
             test_failure_set_request_id__keeps_only_plain_characters),

@@ -29,6 +29,7 @@ static const char *const NAMES[] = {
     "AWS_USE_FIPS_ENDPOINT",
     "DEBUG",
     "EXPOSURE_PENDING_MAX",
+    "PAGES_PARALLEL",
     "HTTPS_PROXY",
     "INIT_BUDGET_MS",
     "NO_PROXY",

@@ -79,7 +79,7 @@ static enum err_code on_region(void *arg, const struct ec2_region *region,
     return take(arg, err);
 }
 
-static bool on_commit(void *arg)
+static bool on_commit(void *arg, bool more)
 {
     struct world *w = arg;
     const struct script_page *page = &w->script.page;
@@ -92,6 +92,7 @@ static bool on_commit(void *arg)
         /* The API's one listing without pages. */
         if (w->request.action != EC2_DESCRIBE_REGIONS)
             buf_add_span(&w->token, buf_span(&page->next_token));
+        FUZZ_CHECK(more == (w->token.len > 0));
     } else {
         w->is_uncertain = true;
     }

@@ -660,6 +660,80 @@ test_sweep_run__stops_paging_when_nothing_more_is_wanted(void **state)
     stage_release(&s);
 }
 
+static const struct aws_region *region_of(struct stage *s, const char *name)
+{
+    struct aws_region *region = NULL;
+
+    assert_int_equal(aws_client_region(s->client, span_of(name), &region, NULL),
+                     ERR_OK);
+    return region;
+}
+
+/* Two pages, or the first of them and then the parts, of which two have one
+ * instance each: the same rows. */
+static void test_sweep_run__gives_the_same_rows_in_parts(void **state)
+{
+    static const struct fold *const folds[] = {&FOLD_COUNT, &FOLD_OWNER};
+
+    (void)state;
+    for (size_t nparallel = 0; nparallel < 2; nparallel++) {
+        struct stage s;
+        struct sweep *sweep;
+        struct sweep_options options;
+
+        stage_init(&s);
+        options = options_for(&s, folds, 2);
+        options.nparallel = nparallel;
+        answer_body(&s, ONE[0], "NextToken=t2",
+                    XML_INSTANCES(XML_INSTANCE("i-2", "")));
+        answer_body(&s, ONE[0], "Value.1=i-%2A1&",
+                    XML_INSTANCES(XML_INSTANCE("i-1", "")));
+        answer_body(&s, ONE[0], "Value.1=i-%2A2&",
+                    XML_INSTANCES(XML_INSTANCE("i-2", "")));
+        stage_answer(&s, ONE[0],
+                     (struct fake_answer){.body_has = "Filter",
+                                          .times = FAKE_ALWAYS,
+                                          .body = XML_INSTANCES("")});
+        answer_body(&s, ONE[0], NULL,
+                    XML_INSTANCES_PAGE(XML_INSTANCE("i-1", ""), "t2"));
+        sweep = run_with(&options, ONE, 1);
+        assert_int_equal(kind(sweep, 0), FAILURE_NONE);
+        assert_found(sweep, &FOLD_COUNT, 0, 0, "2 ");
+        assert_found(sweep, &FOLD_OWNER, 0, 1, "i-1 i-2 ");
+        assert_int_equal(sweep_ninstances(sweep), 2);
+        assert_int_equal(fake_http_nrequests(s.http), nparallel ? 17 : 2);
+        assert_int_equal(region_of(&s, ONE[0])->ninstances, 2);
+        sweep_free(sweep);
+        stage_release(&s);
+    }
+}
+
+/* Half a listing tells nothing of the region's size. */
+static void test_sweep_run__remembers_the_size_of_whole_listings(void **state)
+{
+    struct stage s;
+    struct sweep *sweep;
+
+    (void)state;
+    stage_init(&s);
+    answer_body(&s, ONE[0], "DescribeSecurityGroups",
+                XML_GROUPS(XML_GROUP("sg-1", "10.0.0.0/8")));
+    stage_answer(&s, ONE[0],
+                 (struct fake_answer){.body_has = "DescribeInstances",
+                                      .after_ms = 100,
+                                      .body = XML_INSTANCES_PAGE(
+                                          XML_INSTANCE("i-1", IN_SG_1), "t2")});
+    sweep = run(&s, EXPOSURE, ONE, 1);
+    assert_int_equal(kind(sweep, 0), FAILURE_NONE);
+    assert_int_equal(region_of(&s, ONE[0])->ninstances, 0);
+    sweep_free(sweep);
+    answer_body(&s, ONE[0], NULL, TWO_INSTANCES);
+    sweep = run(&s, COUNT, ONE, 1);
+    assert_int_equal(region_of(&s, ONE[0])->ninstances, 2);
+    sweep_free(sweep);
+    stage_release(&s);
+}
+
 static void test_sweep_run__ends_a_region_past_a_limit(void **state)
 {
     static const struct fold *const owner[] = {&FOLD_OWNER};
@@ -805,6 +879,8 @@ int main(void)
         cmocka_unit_test(test_sweep_run__cuts_a_follow_up_into_calls),
         cmocka_unit_test(
             test_sweep_run__stops_paging_when_nothing_more_is_wanted),
+        cmocka_unit_test(test_sweep_run__gives_the_same_rows_in_parts),
+        cmocka_unit_test(test_sweep_run__remembers_the_size_of_whole_listings),
         cmocka_unit_test(test_sweep_run__ends_a_region_past_a_limit),
         cmocka_unit_test(test_sweep_run__fails_regions_that_cannot_be_asked),
         cmocka_unit_test(test_sweep_free__ends_what_has_not_ended),

@@ -44,6 +44,7 @@ static const struct kind KINDS[] = {
     {"redirect", FAULT_REDIRECT, 0, 1, 0, -1, -1, FOR_EVER},
     {"repeat-token", FAULT_REPEAT_TOKEN, 0, 0, -1, -1, -1, FOR_EVER},
     {"throttle", FAULT_THROTTLE, 0, 2, 0, 1, -1, FOR_EVER},
+    {"throttle-page", FAULT_THROTTLE, 1, 2, 1, -1, 0, FOR_EVER},
     {"truncate-xml", FAULT_TRUNCATE_XML, 1, 2, 1, -1, 0, FOR_EVER},
 };
 
@@ -286,5 +287,6 @@ const char *faults_help(void)
            "  repeat-token           always the same nextToken\n"
            "  throttle[:TIMES[:MS]]  503 RequestLimitExceeded, and\n"
            "                         x-amz-retry-after: MS\n"
+           "  throttle-page:PAGE[:TIMES]  the same, one page\n"
            "  truncate-xml:PAGE[:TIMES]   the page breaks off in a tag\n";
 }

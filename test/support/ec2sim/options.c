@@ -66,6 +66,8 @@ static const struct setting SETTINGS[] = {
      "an empty page before each page"},
     {"empty-token", FLAG, AT(empty_token), 0, 0,
      "<nextToken/> on the last page"},
+    {"late-filter", FLAG, AT(late_filter), 0, 0,
+     "cut pages of instances before filtering them"},
     {"no-gzip", FLAG, AT(no_gzip), 0, 0, "never compress"},
     {"h-close", FLAG, AT(h_close), 0, 0, "Connection: close on every answer"},
     {"no-auth", FLAG, AT(no_auth), 0, 0, "do not check signatures"},
@@ -266,6 +268,7 @@ bool options_world(const struct options *options, struct world *out)
         .token_first = options->token_first,
         .empty_pages = options->empty_pages,
         .empty_token = options->empty_token,
+        .late_filter = options->late_filter,
     };
     if (options->regions)
         ok = add_regions(out, options->regions, false);

@@ -186,6 +186,12 @@ static struct blob *select_items(struct pages *pages,
     return blob;
 }
 
+static bool filters_late(const struct pages *pages, const struct ask *ask)
+{
+    return pages->world->late_filter && ask->action == ACTION_INSTANCES &&
+           ask->ids.nvalues == 0;
+}
+
 static void make_listing(struct pages *pages, const struct page_request *pr,
                          const unsigned char binding[BINDING_LEN],
                          struct listing *out)
@@ -197,7 +203,8 @@ static void make_listing(struct pages *pages, const struct page_request *pr,
     *out = (struct listing){0};
     out->n = ask->action == ACTION_INSTANCES ? pr->region->instances
                                              : pages->world->fleet.ngroups;
-    if (ask->nfilters + ask->ids.nvalues + ask->names.nvalues == 0)
+    if (ask->nfilters + ask->ids.nvalues + ask->names.nvalues == 0 ||
+        filters_late(pages, ask))
         return;
     key_of(binding, "listing", &whole, 0, key);
     out->indices = cache_get(pages->cache, key);
@@ -228,6 +235,9 @@ static void render_instances(struct pages *pages, const struct window *w,
 
     xml_list(x, "reservationSet");
     for (size_t i = w->first; i < w->end; i++) {
+        if (filters_late(pages, w->pr->ask) &&
+            !selects_instance(pages, w->pr->region, w->pr->ask, (uint32_t)i))
+            continue;
         fleet_instance(fleet, region, item_at(w->listing, i), &in);
         if (strcmp(reservation, in.reservation) != 0) {
             if (*reservation) {

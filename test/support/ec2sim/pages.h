@@ -26,6 +26,7 @@ struct world {
     bool token_first; /* nextToken before the set */
     bool empty_pages; /* an empty page before each page */
     bool empty_token; /* the last page has <nextToken/> */
+    bool late_filter; /* pages of instances are cut before they are filtered */
 };
 
 /* NULL: no such region. */

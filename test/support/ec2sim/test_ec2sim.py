@@ -315,6 +315,18 @@ def test_filters_must_all_match(sim):
     assert set(found) == {"running", "stopped"}
 
 
+def test_a_late_filter_leaves_gaps_in_the_pages():
+    found = {}
+    narrow = filters(("instance-id", ["i-*3", "i-*a"]))
+    for late in [], ["--late-filter"]:
+        with harness.Sim("--instances", "60", "--page", "20", "--token", TOKEN,
+                         "--regions", "us-east-1", *late) as sim:
+            found[bool(late)] = listing(sim, {**INSTANCES, **narrow}, INSTANCE)
+    assert found[False][0] == found[True][0]
+    assert all(i[-1] in "3a" for i in found[True][0])
+    assert (found[False][1], found[True][1]) == (1, 3)
+
+
 # --- faults -------------------------------------------------------------------
 
 FAULTS = {
@@ -372,12 +384,14 @@ def test_no_date_leaves_the_header_out(sim):
 
 
 def test_page_faults_wait_for_their_page(sim):
-    set_faults(sim, "us-east-1=truncate-xml:2:1", "us-east-1=expire-token:2")
+    set_faults(sim, "us-east-1=truncate-xml:2:1", "us-east-1=expire-token:2",
+               "us-east-1=throttle-page:2:1")
     first = ask(sim, INSTANCES)
     second = {**INSTANCES, "NextToken": next_token(first)}
     broken = ask(sim, second)
     assert broken[0] == 200 and re.search("<[^>]*$", broken[2])
     assert verdict(ask(sim, second)) == (400, "InvalidPaginationToken")
+    assert verdict(ask(sim, second)) == (503, "RequestLimitExceeded")
     whole = ask(sim, second)
     for answer in first, whole:
         assert answer[2].endswith("</DescribeInstancesResponse>")
