@@ -670,28 +670,36 @@ static void test_spread_start__survives_every_failed_allocation(void **state)
     assert_true(n > 80);
 }
 
-#define TEST(name) cmocka_unit_test(name)
-#define TEST_IN_WORLD(name)                                                    \
-    cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_IN_WORLD(test_spread_start__lists_in_parts_after_the_first_page),
-        TEST_IN_WORLD(test_spread_start__lists_in_parts_at_once_when_proven),
-        TEST(test_spread_start__lists_plainly_what_needs_no_parts),
-        TEST_IN_WORLD(test_spread_start__keeps_to_the_budget),
-        TEST(test_spread_start__gives_the_same_whatever_happens),
-        TEST_IN_WORLD(test_spread_start__pages_plainly_a_minute_long),
-        TEST(test_spread_start__ends_with_a_failure_of_the_region),
-        TEST_IN_WORLD(test_spread_start__ends_with_what_a_record_is_answered),
-        TEST_IN_WORLD(test_spread_start__ends_at_the_deadline),
-        TEST(test_spread_start__stops_when_no_more_is_wanted),
-        TEST_IN_WORLD(test_spread_start__needs_no_callback_but_the_last),
-        TEST(test_spread_cancel__ends_a_listing_in_every_state),
-        TEST(test_spread_cancel__accepts_null),
-        TEST_IN_WORLD(test_spread_last_failure__looks_at_all_parts),
-        TEST(test_spread_start__survives_every_failed_allocation),
+        cmocka_unit_test_setup_teardown(
+            test_spread_start__lists_in_parts_after_the_first_page, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_spread_start__lists_in_parts_at_once_when_proven, set_up,
+            tear_down),
+        cmocka_unit_test(test_spread_start__lists_plainly_what_needs_no_parts),
+        cmocka_unit_test_setup_teardown(test_spread_start__keeps_to_the_budget,
+                                        set_up, tear_down),
+        cmocka_unit_test(test_spread_start__gives_the_same_whatever_happens),
+        cmocka_unit_test_setup_teardown(
+            test_spread_start__pages_plainly_a_minute_long, set_up, tear_down),
+        cmocka_unit_test(test_spread_start__ends_with_a_failure_of_the_region),
+        cmocka_unit_test_setup_teardown(
+            test_spread_start__ends_with_what_a_record_is_answered, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(test_spread_start__ends_at_the_deadline,
+                                        set_up, tear_down),
+        cmocka_unit_test(test_spread_start__stops_when_no_more_is_wanted),
+        cmocka_unit_test_setup_teardown(
+            test_spread_start__needs_no_callback_but_the_last, set_up,
+            tear_down),
+        cmocka_unit_test(test_spread_cancel__ends_a_listing_in_every_state),
+        cmocka_unit_test(test_spread_cancel__accepts_null),
+        cmocka_unit_test_setup_teardown(
+            test_spread_last_failure__looks_at_all_parts, set_up, tear_down),
+        cmocka_unit_test(test_spread_start__survives_every_failed_allocation),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
