@@ -74,38 +74,34 @@ static enum http_failure classify(const struct http_transfer *t, CURLcode code)
     return HTTP_OTHER;
 }
 
-/* Of an idle one; its list is not kept up. */
-static void transfer_free(struct http_transfer *t)
-{
-    curl_easy_cleanup(t->easy);
-    free(t);
-}
-
 static struct http_transfer *transfer_new(struct http *http)
 {
     struct http_transfer *t = http->idle.first;
 
-    if (t) {
-        http_list_move(t, NULL);
-        return t;
+    if (!t) {
+        t = calloc(1, sizeof(*t));
+        if (!t)
+            return NULL;
+        t->http = http;
+        http_list_move(t, &http->idle);
     }
-    t = calloc(1, sizeof(*t));
-    if (!t)
-        return NULL;
-    t->http = http;
     t->easy = curl_easy_init();
-    if (!t->easy) {
-        free(t);
+    if (!t->easy)
         return NULL;
-    }
+    http_list_move(t, NULL);
     return t;
 }
 
-/* Ready to be used again, with nothing left of the last request. */
+/*
+ * Ready to be used again, with nothing left of the last request. Resetting the
+ * library's handle would do, but it allocates and keeps to itself that it could
+ * not: a handle that is half reset then writes past its buffers (curl 7.88).
+ */
 static void recycle(struct http_transfer *t)
 {
     http_drop_headers(t);
-    curl_easy_reset(t->easy);
+    curl_easy_cleanup(t->easy);
+    t->easy = NULL;
     http_list_move(t, &t->http->idle);
 }
 
@@ -384,7 +380,7 @@ void http_transfers_free(struct http *http)
     while (t) {
         struct http_transfer *next = t->next;
 
-        transfer_free(t);
+        free(t);
         t = next;
     }
 }
