@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "support/fail_alloc.h"
 
 /* Names, defaults and ranges are those of docs/configuration.md. */
 
@@ -392,6 +393,25 @@ static void test_config_load__can_be_reported_after_a_failure(void **state)
     assert_int_equal(config.log_level, LOG_DEBUG);
 }
 
+/* The endpoint is tried while loading, which allocates. */
+static void test_config_load__reports_every_failed_allocation(void **state)
+{
+    struct config config;
+    enum err_code rc;
+    size_t n;
+
+    (void)state;
+    for (n = 0;; n++) {
+        fail_alloc_at(n);
+        rc = config_load(&config, NULL);
+        if (!fail_alloc_stop())
+            break;
+        assert_int_equal(rc, ERR_NOMEM);
+    }
+    assert_int_equal(rc, ERR_OK);
+    assert_true(n > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -422,6 +442,8 @@ int main(void)
                                set_up),
         cmocka_unit_test_setup(
             test_config_load__can_be_reported_after_a_failure, set_up),
+        cmocka_unit_test_setup(
+            test_config_load__reports_every_failed_allocation, set_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
