@@ -250,8 +250,15 @@ static enum err_code serve_one(struct parts *parts, struct runtime *rt,
             .deadline_ms = inv->deadline_ms,
         },
         answer, &cause);
-    if (!rc)
-        return runtime_respond(rt, inv, buf_span(answer), err);
+    if (!rc) {
+        rc = runtime_respond(rt, inv, buf_span(answer), err);
+        if (rc != ERR_NOMEM)
+            return rc;
+        /* Too large to be sent: with its memory given back, an error is not. */
+        buf_release(answer);
+        cause = *err;
+        *err = (struct err){0};
+    }
     log_write(LOG_ERROR, "no answer",
               LOG_FIELDS(LOG_STR("error", err_text(&cause))));
     return runtime_fail(rt, inv, error_type(rc), err_text(&cause), err);

@@ -55,7 +55,9 @@ void runtime_free(struct runtime *rt);
 /*
  * Waits for the next event and fills *inv; sets the process's variable
  * _X_AMZN_TRACE_ID, or removes it. ERR_NET: the Runtime API cannot be
- * reached, says that this sandbox is finished, or is none: leave the loop.
+ * reached, says that this sandbox is finished, or is none: leave the loop. A
+ * connection that fails, and memory that is full before the id is known, are
+ * reasons to ask again, RUNTIME_NEXT_TRIES times in all.
  * ERR_LIMIT: the event is larger than EVENT_SIZE_MAX, or what stands before it
  * than HTTP_HEADER_MAX; ERR_NOMEM: no room for it. After these two *inv has the
  * id, if it is not empty, to be failed.

@@ -11,6 +11,8 @@
 /* Longest AWS_LAMBDA_RUNTIME_API and longest URL without an id, bytes. */
 #define API_MAX ((size_t)255)
 #define URL_MAX ((size_t)512)
+/* Room for an id before there is one: Lambda's have 36 bytes. */
+#define ID_LEN ((size_t)63)
 /* What is kept of the body of a refusal, bytes, for the log. */
 #define REPLY_MAX ((size_t)512)
 
@@ -20,6 +22,7 @@ struct runtime {
     struct http *http;
     const struct clock *clock;
     struct buf base;  /* "http://host:port/2018-06-01/runtime/" */
+    struct buf next;  /* the same and "invocation/next" */
     struct buf trace; /* "_X_AMZN_TRACE_ID=…", part of the environment */
 };
 
@@ -96,10 +99,13 @@ enum err_code runtime_new(struct http *http, const struct clock *clock,
     if (!rt)
         return err_nomem(err, "runtime");
     *rt =
-        (struct runtime){http, clock, BUF_INIT(URL_MAX),
+        (struct runtime){http, clock, BUF_INIT(URL_MAX), BUF_INIT(URL_MAX),
                          BUF_INIT(sizeof(TRACE_VARIABLE) + RUNTIME_HEADER_MAX)};
     buf_addf(&rt->base, "http://%s/2018-06-01/runtime/", api);
     rc = buf_check(&rt->base, "runtime", err);
+    buf_addf(&rt->next, "%sinvocation/next", rt->base.data);
+    if (!rc)
+        rc = buf_check(&rt->next, "runtime", err);
     /* All room at once: the environment will point at it. */
     buf_reserve(&rt->trace, rt->trace.max);
     if (!rc)
@@ -117,6 +123,7 @@ void runtime_free(struct runtime *rt)
         return;
     (void)unsetenv(TRACE_VARIABLE);
     buf_release(&rt->trace);
+    buf_release(&rt->next);
     buf_release(&rt->base);
     free(rt);
 }
@@ -207,10 +214,20 @@ static void on_done(void *arg, const struct http_result *result)
     ex->done = true;
 }
 
+/* The end of a request that there was no memory to begin with. */
+static void fail_unsent(struct exchange *ex)
+{
+    ex->failure = HTTP_NOMEM;
+    ex->status = 0;
+    buf_reset(&ex->detail);
+    buf_add_str(&ex->detail, "out of memory");
+}
+
 /* Sends request and waits for its end, however long that takes. */
 static enum err_code run(struct exchange *ex, struct http_request *request,
                          struct err *err)
 {
+    struct err unsent = {0};
     enum err_code rc;
 
     request->route = HTTP_DIRECT;
@@ -219,9 +236,13 @@ static enum err_code run(struct exchange *ex, struct http_request *request,
     request->arg = ex;
     ex->done = false;
     buf_reset(&ex->detail);
-    rc = http_start(ex->rt->http, request, &ex->transfer, err);
+    rc = http_start(ex->rt->http, request, &ex->transfer, &unsent);
+    if (rc == ERR_NOMEM) {
+        fail_unsent(ex);
+        return ERR_OK;
+    }
     if (rc)
-        return rc;
+        return err_set(err, rc, "%s", err_text(&unsent));
     rc = http_run(ex->rt->http, CLOCK_NEVER, &ex->done, err);
     if (ex->transfer) {
         http_cancel(ex->transfer);
@@ -237,28 +258,45 @@ static enum err_code transfer_error(const struct exchange *ex, struct err *err)
     return err_set(err, ERR_NET, "runtime: %s: %s", ex->what, ex->detail.data);
 }
 
-static bool is_unreached(enum http_failure failure)
+/*
+ * No event has come, or none that could be failed. If one was handed out all
+ * the same, the Runtime API refuses the next (403), which ends the process.
+ */
+static bool is_unreached(const struct exchange *ex)
 {
-    return failure == HTTP_RESOLVE || failure == HTTP_CONNECT ||
-           failure == HTTP_CONNECT_TIMEOUT || failure == HTTP_BROKEN;
+    return ex->failure == HTTP_RESOLVE || ex->failure == HTTP_CONNECT ||
+           ex->failure == HTTP_CONNECT_TIMEOUT || ex->failure == HTTP_BROKEN ||
+           (ex->failure == HTTP_NOMEM && !ex->inv->request_id.len);
+}
+
+/* Asks once, with room for the ids: an event without them cannot be failed. */
+static enum err_code ask_once(struct exchange *ex, struct err *err)
+{
+    struct http_request request = {
+        .method = "GET",
+        .url = ex->rt->next.data,
+    };
+    struct invocation *inv = ex->inv;
+
+    invocation_release(inv);
+    buf_reserve(&inv->request_id, ID_LEN);
+    buf_reserve(&inv->invocation_id, ID_LEN);
+    if (!inv->request_id.failed && !inv->invocation_id.failed)
+        return run(ex, &request, err);
+    buf_reset(&inv->request_id);
+    fail_unsent(ex);
+    return ERR_OK;
 }
 
 static enum err_code ask_next(struct exchange *ex, struct err *err)
 {
-    struct http_request request = {.method = "GET"};
-    struct buf url = BUF_INIT(URL_MAX);
     int64_t delay_ms = RUNTIME_NEXT_DELAY_MS;
     const bool never = false;
-    enum err_code rc;
+    enum err_code rc = ERR_OK;
 
-    buf_add_span(&url, buf_span(&ex->rt->base));
-    buf_add_str(&url, "invocation/next");
-    rc = buf_check(&url, "runtime: url", err);
-    request.url = url.data;
     for (int tries = 1; !rc; tries++) {
-        invocation_release(ex->inv);
-        rc = run(ex, &request, err);
-        if (rc || !is_unreached(ex->failure) || tries == RUNTIME_NEXT_TRIES)
+        rc = ask_once(ex, err);
+        if (rc || !is_unreached(ex) || tries == RUNTIME_NEXT_TRIES)
             break;
         log_write(LOG_WARN, "Runtime API: asking again for the next event",
                   LOG_FIELDS(LOG_STR("failure", ex->detail.data)));
@@ -267,7 +305,6 @@ static enum err_code ask_next(struct exchange *ex, struct err *err)
                       err);
         delay_ms *= 2;
     }
-    buf_release(&url);
     return rc;
 }
 
@@ -331,7 +368,8 @@ enum err_code runtime_next(struct runtime *rt, struct invocation *inv,
 /* What the end of a POST means (RIE: internal/lambda/rapi/handler). */
 static enum err_code judge_post(const struct exchange *ex, struct err *err)
 {
-    if (ex->failure != HTTP_OK)
+    /* Who gives a status has taken the request, whatever came after it. */
+    if (!ex->status)
         return transfer_error(ex, err);
     if (ex->status / 100 == 2)
         return ERR_OK;

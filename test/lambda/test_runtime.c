@@ -353,6 +353,33 @@ test_runtime_next__asks_again_after_a_failed_connection(void **state)
                      RUNTIME_NEXT_DELAY_MS + 2 * RUNTIME_NEXT_DELAY_MS);
 }
 
+static void
+test_runtime_next__asks_again_after_an_event_without_id(void **state)
+{
+    struct fixture *f = *state;
+
+    fake_http_answer(
+        f->http, &(struct fake_answer){.failure = HTTP_NOMEM, .status = 200});
+    take_event(f, NULL, NULL);
+    assert_int_equal(fake_http_nrequests(f->http), 2);
+}
+
+static void test_runtime_next__event_without_room_keeps_its_id(void **state)
+{
+    const struct http_header header = {"Lambda-Runtime-Aws-Request-Id", ID};
+    struct fixture *f = *state;
+
+    fake_http_answer(f->http, &(struct fake_answer){
+                                  .headers = &header,
+                                  .nheaders = 1,
+                                  .status = 200,
+                                  .failure = HTTP_NOMEM,
+                              });
+    assert_int_equal(runtime_next(f->rt, &f->inv, &f->err), ERR_NOMEM);
+    assert_string_equal(f->inv.request_id.data, ID);
+    assert_int_equal(fake_http_nrequests(f->http), 1);
+}
+
 static void test_runtime_next__gives_up_after_the_last_try(void **state)
 {
     struct fixture *f = *state;
@@ -496,6 +523,20 @@ static void test_runtime_respond__leaves_when_the_sandbox_is_over(void **state)
     assert_string_equal(f->err.msg, "runtime: response: reset");
 }
 
+static void test_runtime_respond__believes_a_status_that_broke_off(void **state)
+{
+    struct fixture *f = *state;
+
+    take_event(f, NULL, NULL);
+    fake_http_answer(
+        f->http, &(struct fake_answer){.status = 202, .failure = HTTP_NOMEM});
+    assert_int_equal(runtime_respond(f->rt, &f->inv, SPAN_LIT("[]"), &f->err),
+                     ERR_OK);
+    fake_http_answer(f->http, &(struct fake_answer){.failure = HTTP_NOMEM});
+    assert_int_equal(runtime_respond(f->rt, &f->inv, SPAN_LIT("[]"), &f->err),
+                     ERR_NOMEM);
+}
+
 static void test_runtime_respond__keeps_little_of_a_long_refusal(void **state)
 {
     struct fixture *f = *state;
@@ -635,7 +676,7 @@ static bool answer_by_method(void *arg, const struct fake_request *request,
     return true;
 }
 
-/* Failures to copy the message are made up for by a second try. */
+/* Failures to copy the message, or to ask, are made up for by another try. */
 static void test_runtime__reports_every_failed_allocation(void **state)
 {
     struct fixture *f = *state;
@@ -646,17 +687,19 @@ static void test_runtime__reports_every_failed_allocation(void **state)
     fake_http_answer_with(f->http, answer_by_method, NULL);
     for (; failed; n++) {
         struct err err = {0};
+        bool asked_again;
         enum err_code rc;
 
         fail_alloc_at(n);
         rc = runtime_next(f->rt, &f->inv, &err);
+        asked_again = !rc && fail_alloc_count() > n;
         if (!rc)
             rc = runtime_respond(f->rt, &f->inv, SPAN_LIT("[]"), &err);
         if (!rc)
             rc = runtime_fail(f->rt, &f->inv, "Function.Failed", "x", &err);
         failed = fail_alloc_stop();
         if (failed && !rc)
-            nmended++;
+            nmended += !asked_again;
         else if (rc != (failed ? ERR_NOMEM : ERR_OK))
             fail_msg("allocation %zu: %d %s", n, (int)rc, err.msg);
     }
@@ -690,6 +733,14 @@ static const struct CMUnitTest TESTS[] = {
         test_runtime_next__stops_reading_too_large_an_event, set_up, tear_down),
     cmocka_unit_test_setup_teardown(
         test_runtime_next__asks_again_after_a_failed_connection, set_up,
+        tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_runtime_next__asks_again_after_an_event_without_id, set_up,
+        tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_runtime_next__event_without_room_keeps_its_id, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_runtime_respond__believes_a_status_that_broke_off, set_up,
         tear_down),
     cmocka_unit_test_setup_teardown(
         test_runtime_next__gives_up_after_the_last_try, set_up, tear_down),

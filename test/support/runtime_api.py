@@ -21,6 +21,7 @@ import uuid
 
 PREFIX = "/2018-06-01/runtime"
 MAX_PAYLOAD = 6 * 1024 * 1024 + 100
+UNANSWERED = "next asked for before an answer was posted"
 ERROR_TYPE = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")
 JSON_TYPES = ("application/json", "application/vnd.aws.lambda.error+json")
 REASONS = {202: "Accepted", 400: "InvalidRequestID",
@@ -155,11 +156,13 @@ class RuntimeApi:
     # What the handler calls, on the thread of its connection.
 
     def take(self, gone):
-        """The next invocation, or None if closed or if gone() says so."""
+        """The next invocation, or None if closed or if gone() says so;
+        PermissionError while one waits for its answer, as in the emulator."""
         with self.changed:
             self.next_requests += 1
             if self._current:
-                self.violation("next asked for before an answer was posted")
+                self.violation(UNANSWERED)
+                raise PermissionError
             self._asking += 1
             self.changed.notify_all()
             try:
@@ -245,7 +248,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.api.next_requests += 1
             self._reply(self.api.next_status.popleft(), {})
             return
-        invocation = self.api.take(self._client_is_gone)
+        try:
+            invocation = self.api.take(self._client_is_gone)
+        except PermissionError:
+            self._reply(403, {"errorType": REASONS[403]})
+            return
         if invocation is None:
             self.close_connection = True
             return
