@@ -133,6 +133,9 @@ static enum err_code parts_make(struct parts *parts, struct err *err)
         .include_managed = parts->config.include_managed,
         .nparallel = parts->config.pages_parallel ? SWEEP_PARALLEL : 0,
         .answer_max = EVENT_SIZE_MAX,
+        .budget = parts->config.response_budget,
+        .always_object = parts->config.always_object,
+        .function_name = parts->config.function_name,
         .raw_body = parts->config.raw_body,
         .debug = parts->config.debug,
     };
@@ -271,6 +274,10 @@ static int run_loop(struct parts *parts, struct runtime *rt)
     struct err err = {0};
     enum err_code rc = ERR_OK;
 
+    /* A model reads what a function answers, and its log becomes metrics. */
+    if (!parts->handler.budget)
+        parts->handler.budget = CONFIG_RESPONSE_BUDGET;
+    parts->handler.has_metrics = !parts->config.no_metrics;
     invocation_init(&inv);
     while (!rc) {
         err = (struct err){0};
@@ -335,7 +342,7 @@ static int run_event(const char *file)
         status = complain(&err);
     } else {
         /* A person wants the answer, not each event's summary. */
-        if (!config_lookup("AWS_LAMBDA_LOG_LEVEL"))
+        if (!config_lookup("AWS_LAMBDA_LOG_LEVEL") && !parts.config.debug)
             parts.config.log_level = LOG_WARN;
         set_up_log(&parts.config);
         status = run_command(&parts, file);

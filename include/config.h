@@ -28,12 +28,16 @@
 #define CONFIG_INIT_BUDGET_MAX_MS 9000 /* from 0; Lambda allows 10 s in all */
 #define CONFIG_EXPOSURE_PENDING 1048576
 #define CONFIG_EXPOSURE_PENDING_MAX 67108864 /* from 0 */
+#define CONFIG_RESPONSE_BUDGET 24000 /* of a function; a command has none */
+#define CONFIG_RESPONSE_BUDGET_MIN 2000
+#define CONFIG_RESPONSE_BUDGET_MAX 6291556 /* Lambda's */
 
 /* Texts are borrowed from the environment, NULL: not set. */
 struct config {
-    const char *runtime_api; /* AWS_LAMBDA_RUNTIME_API */
-    const char *home_region; /* AWS_REGION, AWS_DEFAULT_REGION; well-formed */
-    const char *regions;     /* REGIONS */
+    const char *runtime_api;   /* AWS_LAMBDA_RUNTIME_API */
+    const char *function_name; /* AWS_LAMBDA_FUNCTION_NAME */
+    const char *home_region;   /* AWS_REGION, AWS_DEFAULT_REGION; well-formed */
+    const char *regions;       /* REGIONS */
     const char *regions_allowed;             /* REGIONS_ALLOWED */
     struct region_endpoint_options endpoint; /* fits home_region */
     const char *ca_bundle;                   /* AWS_CA_BUNDLE */
@@ -47,10 +51,14 @@ struct config {
     bool pages_parallel;              /* PAGES_PARALLEL=on */
     struct criteria_options criteria; /* DEFAULT_STATES, NAMES */
     bool include_managed;             /* INCLUDE_MANAGED=1 */
+    size_t response_budget;           /* RESPONSE_BUDGET_BYTES, 0: not set */
+    bool always_object;               /* ANSWER=object */
     bool raw_body;                    /* RESPONSE_BODY=raw */
+    bool no_metrics;                  /* METRICS=off */
     bool debug;                       /* DEBUG=1 */
     bool log_json;                    /* AWS_LAMBDA_LOG_FORMAT=JSON */
-    enum log_level log_level;         /* AWS_LAMBDA_LOG_LEVEL */
+    enum log_level log_level;         /* AWS_LAMBDA_LOG_LEVEL; at most INFO
+                                       * when debug */
 };
 
 /*

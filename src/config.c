@@ -61,6 +61,20 @@ static enum err_code read_switch(const char *name, bool *out, struct err *err)
     return err_set(err, ERR_CONFIG, BAD_VALUE "true or false", name, text);
 }
 
+/* One of two words; *out is whether it is the other than the usual. */
+static enum err_code read_choice(const char *name, const char *usual,
+                                 const char *other, bool *out, struct err *err)
+{
+    const char *text = config_lookup(name);
+    struct span value = span_trim(span_of(text));
+
+    *out = span_eq_nocase(value, span_of(other));
+    if (!text || *out || span_eq_nocase(value, span_of(usual)))
+        return ERR_OK;
+    return err_set(err, ERR_CONFIG, BAD_VALUE "%s or %s", name, text, usual,
+                   other);
+}
+
 /* Never fails: a setting of the log must not keep anything from being said. */
 static void read_log(struct config *out)
 {
@@ -131,6 +145,8 @@ static enum err_code read_numbers(struct config *out, struct err *err)
          CONFIG_INIT_BUDGET_MS},
         {"EXPOSURE_PENDING_MAX", "bytes", 0, CONFIG_EXPOSURE_PENDING_MAX,
          CONFIG_EXPOSURE_PENDING},
+        {"RESPONSE_BUDGET_BYTES", "bytes", CONFIG_RESPONSE_BUDGET_MIN,
+         CONFIG_RESPONSE_BUDGET_MAX, 0},
     };
     int64_t values[sizeof(NUMBERS) / sizeof(NUMBERS[0])];
 
@@ -145,6 +161,7 @@ static enum err_code read_numbers(struct config *out, struct err *err)
     out->answer_margin_ms = values[2];
     out->init_budget_ms = values[3];
     out->exposure_pending_max = (size_t)values[4];
+    out->response_budget = (size_t)values[5];
     return ERR_OK;
 }
 
@@ -152,7 +169,7 @@ static enum err_code read_numbers(struct config *out, struct err *err)
 static enum err_code read_criteria(struct config *out, struct err *err)
 {
     const char *states = config_lookup("DEFAULT_STATES");
-    const char *names = config_lookup("NAMES");
+    enum err_code rc;
 
     if (states && criteria_parse_states(span_of(states),
                                         &out->criteria.default_states, NULL))
@@ -161,22 +178,44 @@ static enum err_code read_criteria(struct config *out, struct err *err)
                                  "shutting-down, terminated, stopping and "
                                  "stopped, or all",
                        "DEFAULT_STATES", states);
-    out->criteria.names_off = span_eq_nocase(span_of(names), SPAN_LIT("off"));
-    if (names && !out->criteria.names_off &&
-        !span_eq_nocase(span_of(names), SPAN_LIT("on")))
-        return err_set(err, ERR_CONFIG, BAD_VALUE "on or off", "NAMES", names);
+    rc = read_choice("NAMES", "on", "off", &out->criteria.names_off, err);
+    if (rc)
+        return rc;
     return read_switch("INCLUDE_MANAGED", &out->include_managed, err);
 }
 
-static enum err_code read_body_form(struct config *out, struct err *err)
+/* What it logs is of the level INFO, and wanted. */
+static enum err_code read_debug(struct config *out, struct err *err)
 {
-    const char *form = config_lookup("RESPONSE_BODY");
+    enum err_code rc = read_switch("DEBUG", &out->debug, err);
 
-    out->raw_body = span_eq_str(span_of(form), "raw");
-    if (!form || out->raw_body || span_eq_str(span_of(form), "string"))
-        return ERR_OK;
-    return err_set(err, ERR_CONFIG, BAD_VALUE "string or raw", "RESPONSE_BODY",
-                   form);
+    if (!rc && out->debug && out->log_level > LOG_INFO)
+        out->log_level = LOG_INFO;
+    return rc;
+}
+
+/* The form of answers, and what is written beside them. */
+static enum err_code read_form(struct config *out, struct err *err)
+{
+    const struct {
+        const char *name;
+        const char *usual;
+        const char *other;
+        bool *out;
+    } choices[] = {
+        {"ANSWER", "array", "object", &out->always_object},
+        {"RESPONSE_BODY", "string", "raw", &out->raw_body},
+        {"METRICS", "on", "off", &out->no_metrics},
+    };
+
+    for (size_t i = 0; i < sizeof(choices) / sizeof(choices[0]); i++) {
+        enum err_code rc = read_choice(choices[i].name, choices[i].usual,
+                                       choices[i].other, choices[i].out, err);
+
+        if (rc)
+            return rc;
+    }
+    return read_debug(out, err);
 }
 
 enum err_code config_load(struct config *out, struct err *err)
@@ -185,6 +224,7 @@ enum err_code config_load(struct config *out, struct err *err)
 
     *out = (struct config){
         .runtime_api = config_lookup("AWS_LAMBDA_RUNTIME_API"),
+        .function_name = config_lookup("AWS_LAMBDA_FUNCTION_NAME"),
         .regions = config_lookup("REGIONS"),
         .regions_allowed = config_lookup("REGIONS_ALLOWED"),
         .ca_bundle = config_lookup("AWS_CA_BUNDLE"),
@@ -204,11 +244,6 @@ enum err_code config_load(struct config *out, struct err *err)
     rc = read_criteria(out, err);
     if (rc)
         return rc;
-    rc = read_body_form(out, err);
-    if (rc)
-        return rc;
     rc = read_switch("PAGES_PARALLEL", &out->pages_parallel, err);
-    if (rc)
-        return rc;
-    return read_switch("DEBUG", &out->debug, err);
+    return rc ? rc : read_form(out, err);
 }

@@ -73,7 +73,11 @@ static void test_config_load__has_defaults(void **state)
     assert_false(config.include_managed);
     assert_null(config.regions_allowed);
     assert_false(config.pages_parallel);
+    assert_null(config.function_name);
+    assert_int_equal(config.response_budget, 0);
+    assert_false(config.always_object);
     assert_false(config.raw_body);
+    assert_false(config.no_metrics);
     assert_false(config.debug);
     assert_false(config.log_json);
     assert_int_equal(config.log_level, LOG_INFO);
@@ -101,10 +105,12 @@ static void test_config_load__reads_every_variable(void **state)
     set("NAMES", "off");
     set("INCLUDE_MANAGED", "1");
     set("PAGES_PARALLEL", "on");
+    set("AWS_LAMBDA_FUNCTION_NAME", "my-function");
+    set("RESPONSE_BUDGET_BYTES", "2000");
     set("RESPONSE_BODY", "raw");
     set("DEBUG", "1");
     set("AWS_LAMBDA_LOG_FORMAT", "JSON");
-    set("AWS_LAMBDA_LOG_LEVEL", "WARN");
+    set("AWS_LAMBDA_LOG_LEVEL", "TRACE");
     config = load();
     assert_string_equal(config.runtime_api, "127.0.0.1:9001");
     assert_string_equal(config.home_region, "eu-west-1");
@@ -125,10 +131,12 @@ static void test_config_load__reads_every_variable(void **state)
     assert_true(config.criteria.names_off);
     assert_true(config.include_managed);
     assert_true(config.pages_parallel);
+    assert_string_equal(config.function_name, "my-function");
+    assert_int_equal(config.response_budget, 2000);
     assert_true(config.raw_body);
     assert_true(config.debug);
     assert_true(config.log_json);
-    assert_int_equal(config.log_level, LOG_WARN);
+    assert_int_equal(config.log_level, LOG_TRACE);
 }
 
 static void test_config_load__takes_empty_for_not_set(void **state)
@@ -155,6 +163,9 @@ static void test_config_load__takes_empty_for_not_set(void **state)
         "INCLUDE_MANAGED",
         "PAGES_PARALLEL",
         "RESPONSE_BODY",
+        "RESPONSE_BUDGET_BYTES",
+        "ANSWER",
+        "METRICS",
         "DEBUG",
         "AWS_LAMBDA_LOG_FORMAT",
         "AWS_LAMBDA_LOG_LEVEL",
@@ -272,6 +283,11 @@ static void test_config_load__bounds_every_number(void **state)
         {"ANSWER_MARGIN_MS", "milliseconds", "0", "60000", {"-1", "60001"}},
         {"INIT_BUDGET_MS", "milliseconds", "0", "9000", {"-1", "9001"}},
         {"EXPOSURE_PENDING_MAX", "bytes", "0", "67108864", {"-1", "67108865"}},
+        {"RESPONSE_BUDGET_BYTES",
+         "bytes",
+         "2000",
+         "6291556",
+         {"1999", "6291557"}},
     };
 
     (void)state;
@@ -334,13 +350,23 @@ static void test_config_load__says_what_answers_may_hold(void **state)
     assert_int_equal(load().criteria.default_states, 0);
 }
 
-static void test_config_load__reads_the_form_of_the_body(void **state)
+static void test_config_load__reads_the_form_of_answers(void **state)
 {
     (void)state;
     set("RESPONSE_BODY", "string");
+    set("ANSWER", "Array");
+    set("METRICS", "ON");
     assert_false(load().raw_body);
-    refuses("RESPONSE_BODY", "RAW",
-            "RESPONSE_BODY=\"RAW\": expected string or raw");
+    assert_false(load().always_object);
+    assert_false(load().no_metrics);
+    set("ANSWER", "OBJECT");
+    assert_true(load().always_object);
+    set("METRICS", " off");
+    assert_true(load().no_metrics);
+    refuses("RESPONSE_BODY", "json",
+            "RESPONSE_BODY=\"json\": expected string or raw");
+    refuses("ANSWER", "list", "ANSWER=\"list\": expected array or object");
+    refuses("METRICS", "0", "METRICS=\"0\": expected on or off");
 }
 
 static void test_config_load__reads_debug(void **state)
@@ -359,6 +385,18 @@ static void test_config_load__reads_debug(void **state)
     refuses("PAGES_PARALLEL", "16",
             "PAGES_PARALLEL=\"16\": expected true or false");
     refuses("DEBUG", "2", "DEBUG=\"2\": expected true or false");
+}
+
+/* What it has to say is said at INFO. */
+static void test_config_load__hears_debug_with_every_level(void **state)
+{
+    (void)state;
+    set("AWS_LAMBDA_LOG_LEVEL", "ERROR");
+    assert_int_equal(load().log_level, LOG_ERROR);
+    set("DEBUG", "1");
+    assert_int_equal(load().log_level, LOG_INFO);
+    set("AWS_LAMBDA_LOG_LEVEL", "TRACE");
+    assert_int_equal(load().log_level, LOG_TRACE);
 }
 
 static void test_config_load__never_fails_over_the_log(void **state)
@@ -435,9 +473,11 @@ int main(void)
                                set_up),
         cmocka_unit_test_setup(test_config_load__cuts_a_long_value_in_its_error,
                                set_up),
-        cmocka_unit_test_setup(test_config_load__reads_the_form_of_the_body,
+        cmocka_unit_test_setup(test_config_load__reads_the_form_of_answers,
                                set_up),
         cmocka_unit_test_setup(test_config_load__reads_debug, set_up),
+        cmocka_unit_test_setup(test_config_load__hears_debug_with_every_level,
+                               set_up),
         cmocka_unit_test_setup(test_config_load__never_fails_over_the_log,
                                set_up),
         cmocka_unit_test_setup(

@@ -14,6 +14,7 @@
 #include "survey/atlas.h"
 
 static const char *const NAMES[] = {
+    "ANSWER",
     "ANSWER_MARGIN_MS",
     "AWS_CA_BUNDLE",
     "AWS_DEFAULT_REGION",
@@ -32,10 +33,12 @@ static const char *const NAMES[] = {
     "PAGES_PARALLEL",
     "HTTPS_PROXY",
     "INIT_BUDGET_MS",
+    "METRICS",
     "NO_PROXY",
     "REGIONS",
     "REGION_TIMEOUT_MS",
     "RESPONSE_BODY",
+    "RESPONSE_BUDGET_BYTES",
     "https_proxy",
     "no_proxy",
 };
@@ -105,6 +108,9 @@ static void check_bounds(const struct config *c)
     FUZZ_CHECK(c->init_budget_ms >= 0);
     FUZZ_CHECK(c->init_budget_ms <= CONFIG_INIT_BUDGET_MAX_MS);
     FUZZ_CHECK(c->exposure_pending_max <= CONFIG_EXPOSURE_PENDING_MAX);
+    FUZZ_CHECK(!c->response_budget ||
+               (c->response_budget >= CONFIG_RESPONSE_BUDGET_MIN &&
+                c->response_budget <= CONFIG_RESPONSE_BUDGET_MAX));
     FUZZ_CHECK(c->log_level >= LOG_TRACE && c->log_level <= LOG_FATAL);
     FUZZ_CHECK(region_is_well_formed(span_of(c->home_region)));
 }

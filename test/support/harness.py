@@ -256,6 +256,33 @@ def event(question="count", regions="all", **more):
     return {name: value for name, value in whole.items() if value is not None}
 
 
+NAMES = {"count": "count_instances", "owner": "instances_without_tag",
+         "exposure": "exposed_instances", "summary": "summarize_instances",
+         "find": "find_instances"}
+
+
+def function_event(question="count", **parameters):
+    """A Bedrock agent's event for an action group with function details."""
+    whole = event()
+    del whole["apiPath"], whole["httpMethod"]
+    whole["function"] = NAMES.get(question, question)
+    whole["parameters"] = [{"name": name, "type": "string", "value": value}
+                           for name, value in parameters.items()]
+    return whole
+
+
+def plain_event(question="count", **arguments):
+    return {"tool": NAMES.get(question, question), "arguments": arguments}
+
+
+def tool_context(question="count", target="ec2"):
+    """The client context by which an AgentCore Gateway names its tool."""
+    name = NAMES.get(question, question)
+    return {"custom": {"bedrockAgentCoreToolName": f"{target}___{name}",
+                       "bedrockAgentCoreGatewayId": "ec2-gateway-1",
+                       "bedrockAgentCoreTargetId": "TARGET1"}}
+
+
 def run(*arguments, stdin=b"", env=None, timeout=None):
     """Runs bootstrap to its end: CompletedProcess with str outputs."""
     argv = [*WRAPPER, str(BOOTSTRAP), *map(str, arguments)]
@@ -369,6 +396,17 @@ class Runtime:
         answer = self.invoke(what, **options)
         assert answer.kind == "response", answer.body
         return Reply(answer.json)
+
+    def call(self, question="count", **arguments):
+        """The JSON that a tool of an AgentCore Gateway gets."""
+        answer = self.invoke(arguments, client_context=tool_context(question))
+        assert answer.kind == "response", answer.body
+        return answer.json
+
+    def metrics(self):
+        """The lines of metrics so far."""
+        lines = self.output.text().splitlines()
+        return [json.loads(line) for line in lines if '"_aws"' in line]
 
     def wait_until_idle(self):
         self.api.wait_until_idle(TIMEOUT_S, lambda: self.alive)
