@@ -70,16 +70,21 @@ func judgeFindings(rows, want []any, question string) string {
 	for _, row := range want {
 		expected[finding(row, question)] = true
 	}
-	found := map[string]bool{}
+	found, others := 0, 0
 	for _, row := range rows {
 		f := finding(row, question)
-		if !expected[f] || found[f] {
-			return fmt.Sprintf("wrong: %.200s is not expected", f)
+		if expected[f] {
+			expected[f] = false // only once
+			found++
+		} else {
+			others++
 		}
-		found[f] = true
 	}
-	if len(found) < len(want) {
-		return fmt.Sprintf("%d of %d", len(found), len(want))
+	switch {
+	case others > 0:
+		return fmt.Sprintf("%d of %d, and %d wrong", found, len(want), others)
+	case found < len(want):
+		return fmt.Sprintf("%d of %d", found, len(want))
 	}
 	return right
 }

@@ -44,9 +44,9 @@ func TestJudge(t *testing.T) {
 			`[{"region":"a","instanceId":"i-1","x":1},{"omitted":{"total":3,"shown":1}}]`, true, "owner", "wrong: it left out"},
 		{"peer, other order", swapped, false, "owner", right},
 		{"peer, less said of it", `[{"region":"a","instanceId":"i-1"},{"region":"b","instanceId":"i-2"}]`, false, "owner", right},
-		{"peer, wrong number", `[{"region":"a","instanceId":"i-1","x":3}]`, false, "count", "wrong: "},
+		{"peer, wrong number", `[{"region":"a","instanceId":"i-1","x":3}]`, false, "count", "0 of 2, and 1 wrong"},
 		{"peer, one missing", `[{"region":"b","instanceId":"i-2"}]`, false, "owner", "1 of 2"},
-		{"peer, one twice", `[{"region":"b","instanceId":"i-2"},{"region":"b","instanceId":"i-2"}]`, false, "owner", "wrong: "},
+		{"peer, one twice", `[{"region":"b","instanceId":"i-2"},{"region":"b","instanceId":"i-2"}]`, false, "owner", "1 of 2, and 1 wrong"},
 		{"peer, nothing", `null`, false, "owner", "0 of 2"},
 	}
 	for _, c := range cases {

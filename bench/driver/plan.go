@@ -126,7 +126,8 @@ func compareSome() []cell {
 		cell{programsTable, fleet{allRegions, small}, "count", 512, 1, 5, minute, false},
 		cell{programsTable, fleet{allRegions, large}, "count", 512, 1, 1, minute, false})
 	for _, question := range questions {
-		cells = append(cells, cell{programsTable, fleet{allRegions, large}, question, 128, 1, 1, 3 * minute, true})
+		cells = append(cells, cell{programsTable, fleet{allRegions, large}, question, 128, 1, 1, 3 * minute,
+			question != "count"}) // one is enough to see peers run out of memory
 	}
 	return cells
 }

@@ -164,12 +164,12 @@ func (s *svg) axes(r *report, left float64, table, what string, size func(fleet)
 	for e := lowY; e <= highY; e++ {
 		y := atY(math.Pow(10, e))
 		s.line(left, y, left+width, y, grid)
-		s.text(left-6, y+4, "end", faint, fmt.Sprint(math.Pow(10, e)))
+		s.text(left-6, y+4, "end", faint, fmt.Sprintf("%g", math.Pow(10, e)))
 	}
 	for _, f := range fleets {
 		x := atX(float64(size(f)))
 		s.line(x, top, x, top+height, grid)
-		s.text(x, top+height+16, "middle", faint, number(float64(size(f))))
+		s.text(x, top+height+16, "middle", faint, grouped(size(f)))
 	}
 	s.text(left+width/2, top+height+36, "middle", "", what)
 	for _, name := range names {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -205,7 +206,7 @@ func (s summary) line() string {
 		s.FirstMs, s.WarmMs, s.WarmCPUMs, s.PeakMB, s.Verdict)
 }
 
-// number prints with three digits that count, thousands apart.
+// number prints as many digits as count.
 func number(v float64) string {
 	switch {
 	case v == 0:
@@ -213,7 +214,12 @@ func number(v float64) string {
 	case v < 10:
 		return fmt.Sprintf("%.1f", v)
 	}
-	digits := fmt.Sprintf("%.0f", v)
+	return grouped(int(math.Round(v)))
+}
+
+// grouped prints with thousands apart.
+func grouped(n int) string {
+	digits := strconv.Itoa(n)
 	for i := len(digits) - 3; i > 0; i -= 3 {
 		digits = digits[:i] + "," + digits[i:]
 	}
@@ -267,7 +273,7 @@ const programsHead = `
 
 func (r *report) programsTables(b *strings.Builder, f fleet) {
 	for _, memory := range r.memories(f) {
-		fmt.Fprintf(b, "\n### %d instances in each of %d regions, %d MB\n", f.Instances, f.Regions, memory)
+		fmt.Fprintf(b, "\n### %s instances in each of %d regions, %d MB\n", grouped(f.Instances), f.Regions, memory)
 		b.WriteString(programsHead)
 		floor := true
 		for i := range r.Results {
@@ -350,7 +356,7 @@ func (r *report) curveTable(b *strings.Builder, table, what string, size func(fl
 			}
 			cells += fmt.Sprintf(" %s | %s | %s |", number(s.WarmMs), number(s.WarmCPUMs), number(s.PeakMB))
 		}
-		fmt.Fprintf(b, "| %s | %s |%s\n", number(float64(size(f))), floor, cells)
+		fmt.Fprintf(b, "| %s | %s |%s\n", grouped(size(f)), floor, cells)
 	}
 }
 

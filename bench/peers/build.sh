@@ -35,7 +35,7 @@ build_rust() {
 # shellcheck disable=SC2317
 build_python() {
     python3 -m venv "$out/python/venv" &&
-        "$out/python/venv/bin/pip" install --quiet \
+        "$out/python/venv/bin/python" -m pip install --quiet \
             --disable-pip-version-check -r python/requirements.txt &&
         cp python/app.py python/bootstrap "$out/python/"
 }
