@@ -45,10 +45,10 @@ class Lambda:
         self.output = harness.Output(self.process)
         wait_for_port(self.port, self.process)
 
-    def invoke(self, event):
+    def invoke(self, event, headers=None):
         data = event if isinstance(event, bytes) else json.dumps(event).encode()
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{INVOKE}", data=data)
+            f"http://127.0.0.1:{self.port}{INVOKE}", data, headers or {})
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=harness.TIMEOUT_S) as answer:
             assert answer.status == 200
