@@ -202,7 +202,7 @@ build/analyze/obj/src/base/err.o: FLAGS_analyze := -O1 -g -fanalyzer -Werror
 # --- what people ask for ----------------------------------------------------
 
 .PHONY: all help test test-run test-release demo demo-run conformance cov
-.PHONY: conformance-run schemas
+.PHONY: conformance-run schemas dist
 all: build/dev/bootstrap ## build/dev/bootstrap, with shared libraries (the default)
 
 help: ## this list
@@ -252,10 +252,16 @@ cov: $(tests_cov) ## line and branch coverage of the tests, as text
 # What sam build makes, in the project or in a copy of it, by way of
 # deploy/<architecture>/Makefile; the name after `build-` is the function's
 # logical id in template.yaml.
-build-%: release
+build-%:
 	@[ -n "$(ARTIFACTS_DIR)" ] || { echo >&2 \
 		'make $@ is for sam build: ARTIFACTS_DIR is not set'; exit 1; }
-	install -m 0755 build/release/bootstrap "$(ARTIFACTS_DIR)/bootstrap"
+	@$(MAKE) --no-print-directory release || { echo >&2 'not built for $(ARCH)' \
+		'(the line above says why); a container can, without a compiler:' \
+		'docker build --target zips --output dist .'; exit 1; }
+	install -m 0755 $(RELEASE)/bootstrap "$(ARTIFACTS_DIR)/bootstrap"
+
+dist: $(RELEASE_ZIP) ## dist/<architecture>: what deploys without a compiler
+	@scripts/dist.sh $(RELEASE_ZIP) $(ARCH) dist
 
 # --- checks -----------------------------------------------------------------
 

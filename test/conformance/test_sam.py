@@ -1,12 +1,17 @@
 """`sam build` and `sam local` for real, as docs/gateway.md tells people to use
 them. Where no container engine works, the latter is skipped with the reason."""
 
+import io
 import json
 import os
 import shutil
 import subprocess
+import sys
 import urllib.request
+import zipfile
 
+import boto3
+import botocore.config
 import pytest
 
 import harness
@@ -88,6 +93,64 @@ def test_build__yields_the_same_in_a_copy_of_the_source(built, copy, tmp_path):
     build(tmp_path, copy)
     assert (tmp_path / FUNCTION / "bootstrap").read_bytes() == \
         bootstrap_of(built).read_bytes()
+
+
+def test_build__that_fails_names_the_container(copy, tmp_path):
+    done = run("make", "build-" + FUNCTION, f"ARTIFACTS_DIR={tmp_path}",
+               "CC=no-such-compiler", f"ARCH={ARCHITECTURE}", cwd=copy,
+               env=environment(tmp_path), status=2)
+    assert "no-such-compiler" in done.stderr
+    line, = [line for line in done.stderr.splitlines()
+             if line.startswith("not built")]
+    assert "docker build --target zips" in line
+
+
+# --- without a compiler -----------------------------------------------------
+
+BUCKET = "artifacts"
+
+
+@pytest.fixture
+def store():
+    """A bucket of S3, as moto has it."""
+    port = free_port()
+    process = harness.start(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p",
+         str(port)], env=harness.base_environment(), stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_port(port, process)
+        client = boto3.session.Session().client(
+            "s3", region_name="us-east-1",
+            endpoint_url=f"http://127.0.0.1:{port}", aws_access_key_id="x",
+            aws_secret_access_key="x",
+            config=botocore.config.Config(proxies={}))
+        client.create_bucket(Bucket=BUCKET)
+        yield client
+    finally:
+        harness.stop(process)
+
+
+def test_dist__is_packaged_without_a_compiler(built, copy, store, tmp_path):
+    run("make", "dist", f"ARCH={ARCHITECTURE}", cwd=copy,
+        env=environment(tmp_path))
+    dist = copy / "dist" / ARCHITECTURE
+    nowhere = environment(tmp_path, PATH="/nonexistent", HTTPS_PROXY=None,
+                          AWS_DEFAULT_REGION="us-east-1",
+                          AWS_ENDPOINT_URL=store.meta.endpoint_url)
+    run(SAM, "package", "-t", "stack.yaml", "--s3-bucket", BUCKET,
+        "--output-template-file", tmp_path / "packaged.yaml", cwd=dist,
+        env=nowhere)
+    stored = {o["Key"]: store.get_object(Bucket=BUCKET, Key=o["Key"])["Body"]
+              .read() for o in store.list_objects_v2(Bucket=BUCKET)["Contents"]}
+    zipped, = [body for body in stored.values() if body[:2] == b"PK"]
+    assert zipped == (dist / f"ec2sweep-{ARCHITECTURE}.zip").read_bytes()
+    with zipfile.ZipFile(io.BytesIO(zipped)) as archive:
+        assert archive.read("bootstrap") == bootstrap_of(built).read_bytes()
+    function, = [body.decode() for name, body in stored.items()
+                 if b"AWS::Serverless::Function" in body]
+    assert f"AllowedValues:\n    - {ARCHITECTURE}\n" in function
+    assert len(stored) == 5  # the zip and the four templates of the parts
 
 
 # --- sam local --------------------------------------------------------------
