@@ -35,6 +35,13 @@ glibc_versions() {
         sed -n 's/.*Name: \(GLIBC_[A-Z_]*\) .*/\1/p'
 }
 
+machine() {
+    case $(readelf -h "$file" | sed -n 's/ *Machine: *//p') in
+    AArch64) echo aarch64 ;;
+    *) echo x86_64 ;;
+    esac
+}
+
 check_versions() {
     local version symbol newest
     while read -r version symbol; do
@@ -43,8 +50,8 @@ check_versions() {
         [ "$newest" = "$max_glibc" ] ||
             fault "${symbol:-it} needs $version, Lambda has glibc" \
                 "$max_glibc: build on a distribution with glibc 2.36 or" \
-                "older, or with CC='zig cc -target" \
-                "$(uname -m)-linux-gnu.$max_glibc'"
+                "older, or with zig (pip install ziglang) and CC='zig cc" \
+                "-target $(machine)-linux-gnu.$max_glibc'"
     done < <(glibc_versions | sort -u)
 }
 

@@ -2,8 +2,10 @@
 # Installs what is missing to build, test, check or release ec2sweep.
 #
 #   scripts/setup.sh [build] [test] [check] [release] [bench] [engine]
+#                    [release-ARCH] [test-ARCH]
 #
-# The default is build test; engine is a container engine for sam local.
+# The default is build test; engine is a container engine for sam local;
+# release-ARCH and test-ARCH are for the other one of x86_64 and aarch64.
 #
 # It looks for commands, pkg-config modules and headers, so that nothing is
 # asked of the package manager, and nothing is printed, when all is there.
@@ -12,8 +14,8 @@ cd "$(dirname "$0")/.."
 
 # One line per thing needed: set, how to see that it is there (c: one of these
 # commands, m: pkg-config module, h: header, p: pytest, v: python's venv, l: the
-# sanitizer and fuzzer run-time of clang), package of Debian and Ubuntu, package
-# of Amazon Linux and Fedora.
+# sanitizer and fuzzer run-time of clang, x: a compiler for that architecture),
+# package of Debian and Ubuntu, package of Amazon Linux and Fedora (-: none).
 needs() {
     cat <<'END'
 build    c:gcc          gcc                   gcc
@@ -62,6 +64,12 @@ release  c:python3      python3               python3
 bench    c:go           golang-go             golang
 bench    c:ip           iproute2              iproute
 bench    v:venv         python3-venv          python3
+release-aarch64 x:aarch64 gcc-aarch64-linux-gnu -
+release-aarch64 x:aarch64 libc6-dev-arm64-cross -
+release-x86_64  x:x86_64  gcc-x86-64-linux-gnu  -
+release-x86_64  x:x86_64  libc6-dev-amd64-cross -
+test-aarch64    c:qemu-aarch64 qemu-user        -
+test-x86_64     c:qemu-x86_64  qemu-user        -
 END
 }
 
@@ -103,6 +111,7 @@ have() { # KIND:NAME
     p:*) scripts/python.sh --strict >/dev/null ;;
     l:*) have_clang_rt ;;
     v:*) have_venv ;;
+    x:*) CC='' third_party/compiler.sh "${1#x:}" >/dev/null 2>&1 ;;
     esac
 }
 

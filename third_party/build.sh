@@ -3,20 +3,24 @@
 #
 # zlib, c-ares, OpenSSL, jansson, libxml2 and curl, static, each with what the
 # program uses and no more, into one prefix: include/, lib/, SOURCES.tsv (what
-# was built, and where it came from). The prefix is named after the hash of
-# the pins, these scripts, the compiler and the architecture, so a second call
-# is instant. Its path is the last line of standard output.
+# was built, and where it came from). Each library is kept under the hash of
+# all that makes it: its pins, how it is built, the compiler, the architecture
+# and the libraries it is built upon. So a change makes one library anew, and
+# a second call is instant. The path of the prefix is the last line of
+# standard output.
 #
 # CACHE_DIR  default $EC2SWEEP_CACHE, else ${XDG_CACHE_HOME:-~/.cache}/ec2sweep
 # EC2SWEEP_SOURCES  a folder with the tarballs of pins.tsv, looked at first
-# CC, ARCH, JOBS    compiler; architecture; compile jobs, default: all cores
+# ARCH       x86_64 or aarch64; default: this machine's
+# CC         compiler for ARCH, may have arguments ("zig cc -target ...");
+#            default: that of compiler.sh
+# JOBS       compile jobs, default: all cores
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${1:-${EC2SWEEP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ec2sweep}}
 arch=${ARCH:-$(uname -m)}
 jobs=${JOBS:-$(nproc)}
-export CC=${CC:-cc}
 step=start
 log=
 work=
@@ -47,6 +51,13 @@ on_exit() {
 }
 trap on_exit EXIT
 
+# Lines of other projects that this build changes. A version that has them no
+# more must not go unnoticed.
+amend() { # FILE SED-PATTERN REPLACEMENT
+    grep -q "$2" "$1" || fail "$step: nothing like $2 in ${1##*/}"
+    sed -i "s/$2/$3/" "$1"
+}
+
 need() { # COMMAND...
     local command
     for command; do
@@ -62,11 +73,15 @@ need() { # COMMAND...
 cmake_library() { # NAME FLAGS OPTION...
     local name=$1 extra=$2
     shift 2
+    [ "$arch" = "$(uname -m)" ] ||
+        set -- -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR="$arch" "$@"
     cmake -S "$work/$name" -B "$work/$name.build" \
-        -DCMAKE_BUILD_TYPE=Release \
+        -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER="$work/bin/target-cc" \
+        -DCMAKE_AR="$work/bin/target-ar" \
+        -DCMAKE_RANLIB="$work/bin/target-ranlib" \
         -DCMAKE_C_FLAGS="$flags -ffile-prefix-map=$work=. $extra" \
         -DCMAKE_C_FLAGS_RELEASE=-DNDEBUG -DCMAKE_PREFIX_PATH="$work/prefix" \
-        -DCMAKE_INSTALL_PREFIX="$work/prefix" -DCMAKE_INSTALL_LIBDIR=lib \
+        -DCMAKE_INSTALL_PREFIX="$work/part" -DCMAKE_INSTALL_LIBDIR=lib \
         -DBUILD_SHARED_LIBS=OFF -DBUILD_TESTING=OFF \
         -DHAVE_ARC4RANDOM=OFF -DHAVE_ARC4RANDOM_BUF=OFF "$@"
     cmake --build "$work/$name.build" --parallel "$jobs"
@@ -78,11 +93,11 @@ cmake_library() { # NAME FLAGS OPTION...
 build_zlib() {
     cd "$work/zlib"
     # shellcheck disable=SC2086  # flags are words
-    printf '%s\0' ./*.c | xargs -0 -n 4 -P "$jobs" "$CC" $flags -c \
+    printf '%s\0' ./*.c | xargs -0 -n 4 -P "$jobs" target-cc $flags -c \
         -DHAVE_UNISTD_H=1 -DHAVE_STDARG_H=1 -D_LARGEFILE64_SOURCE=1
-    ar rcs "$work/prefix/lib/libz.a" ./*.o
-    cp zlib.h zconf.h "$work/prefix/include"
-    sed -i 's/^#ifdef HAVE_UNISTD_H.*/#if 1/' "$work/prefix/include/zconf.h"
+    target-ar rcs "$work/part/lib/libz.a" ./*.o
+    cp zlib.h zconf.h "$work/part/include"
+    sed -i 's/^#ifdef HAVE_UNISTD_H.*/#if 1/' "$work/part/include/zconf.h"
 }
 
 # No threads: lookups are driven by curl's own poll.
@@ -108,12 +123,14 @@ build_openssl() {
         options+=("no-$word")
     done
     cd "$work/openssl"
-    CFLAGS=$flags perl ./Configure "linux-$arch" "${options[@]}" \
-        --prefix=/usr --libdir=lib --openssldir=/etc/pki/tls
+    CC=target-cc AR=target-ar RANLIB=target-ranlib CFLAGS=$flags \
+        perl ./Configure "linux-$arch" \
+        "${options[@]}" --prefix=/usr --libdir=lib --openssldir=/etc/pki/tls
     make -j "$jobs" build_libs
     make DESTDIR="$work/openssl.root" install_dev
     cp -R "$work/openssl.root/usr/include" "$work/openssl.root/usr/lib" \
-        "$work/prefix"
+        "$work/part"
+    rm -rf "$work/openssl.root"
 }
 
 build_jansson() {
@@ -131,10 +148,14 @@ build_libxml2() {
     for word in $off; do
         options+=("-DLIBXML2_WITH_$word=OFF")
     done
+    # What was read is dropped from the buffer at this size: in small steps the
+    # buffer of each region stays at 4 kB instead of growing to 12.
+    amend "$work/libxml2/parser.c" 'cur - ctxt->input->base > 4096))' \
+        'cur - ctxt->input->base > 1024))'
     cmake_library libxml2 '' -DLIBXML2_WITH_PUSH=ON "${options[@]}"
     # One -isystem is enough for all.
-    mv "$work/prefix/include/libxml2/libxml" "$work/prefix/include"
-    rmdir "$work/prefix/include/libxml2"
+    mv "$work/part/include/libxml2/libxml" "$work/part/include"
+    rmdir "$work/part/include/libxml2"
 }
 
 # HTTP and HTTPS through proxies with Basic authentication. No default trust
@@ -154,10 +175,12 @@ build_curl() {
         BUILD_MISC_DOCS ENABLE_CURL_MANUAL BUILD_EXAMPLES PICKY_COMPILER; do
         options+=("-D$word=OFF")
     done
-    # Each transfer has a buffer of this size for what it has inflated, and
-    # all regions send at once: 4 kB is what the XML parser takes anyway.
-    sed -i 's/^\(#define DECOMPRESS_BUFFER_SIZE\) 16384/\1 4096/' \
-        "$work/curl/lib/content_encoding.c"
+    # Each transfer has a buffer for what it has inflated and one for what it
+    # sends, and all regions are asked at once: 4 kB is enough for both.
+    amend "$work/curl/lib/content_encoding.c" \
+        '\(#define DECOMPRESS_BUFFER_SIZE\) 16384' '\1 4096'
+    amend "$work/curl/lib/urldata.h" \
+        '\(#define UPLOADBUFFER_MIN \) *CURL_MAX_WRITE_SIZE' '\1 4096'
     # The copy in the crate leaves out folders that CMakeLists.txt names.
     mkdir -p "$work"/curl/{docs/examples,tests}
     touch "$work"/curl/{docs,docs/examples,tests}/CMakeLists.txt
@@ -172,52 +195,102 @@ build_curl() {
 
 # ----------------------------------------------------------------------------
 
-key() {
+# Order matters: a library comes after those that it is built upon.
+libraries="zlib c-ares openssl jansson libxml2 curl"
+
+dependencies() { # NAME
+    [ "$1" != curl ] || echo zlib c-ares openssl
+}
+
+# All that the bytes of a library depend on, as one word.
+key() { # NAME
+    local other
     {
-        cat "$here/pins.tsv" "$here/fetch.sh" "$here/build.sh"
-        "$CC" --version
-        "$CC" -dumpmachine
-        echo "$arch"
+        grep -P "^$1\t" "$here/pins.tsv"
+        cat "$here/fetch.sh"
+        declare -f "build_$1" cmake_library
+        echo "$compiler $flags $arch"
+        for other in $(dependencies "$1"); do
+            key "$other"
+        done
     } | sha256sum | cut -c1-16
 }
 
-library() { # NAME
+# Compilers may be two words and an architecture's tools have several names;
+# the builds see one name for each.
+wrap_tools() {
+    local name ar
+    case $CC in
+    *zig*) ar="${CC%% cc *} ar" ;;
+    *-linux-gnu-gcc*) ar=${CC%gcc*}ar ;;
+    *) ar="ar" ;;
+    esac
+    mkdir "$work/bin"
+    printf '#!/bin/sh\nexec %s "$@"\n' "$CC" >"$work/bin/target-cc"
+    printf '#!/bin/sh\nexec %s "$@"\n' "$ar" >"$work/bin/target-ar"
+    printf '#!/bin/sh\nexec %s s "$@"\n' "$ar" >"$work/bin/target-ranlib"
+    chmod +x "$work"/bin/*
+    for name in target-cc target-ar; do
+        "$work/bin/$name" --version >/dev/null 2>&1 ||
+            fail "$(tail -n 1 "$work/bin/$name" | cut -d' ' -f2) does not run"
+    done
+    export PATH=$work/bin:$PATH
+}
+
+build_library() { # NAME PART
     local start=$SECONDS
     step="getting $1"
     log=$cache/log/$1.log
+    rm -rf "$work/part" "$work/SOURCES.tsv"
+    mkdir -p "$work"/part/{include,lib}
     "$here/fetch.sh" "$1" "$work" >"$log" 2>&1
     step="building $1"
     (set -e; "build_$1") >>"$log" 2>&1
-    rm -rf "${work:?}/$1" "$work/$1.build"
+    rm -rf "${work:?}/$1" "$work/$1.build" \
+        "$work"/part/{bin,share,lib/cmake,lib/pkgconfig}
+    mv "$work/SOURCES.tsv" "$work/part"
     log=
-    say "$(tail -n 1 "$work/SOURCES.tsv" | cut -f1-3 | tr '\t' ' ')," \
+    say "$(cut -f1-3 "$work/part/SOURCES.tsv" | tr '\t' ' ')," \
         "$((SECONDS - start)) s"
+    mv -T "$work/part" "$2"
 }
 
 build_all() { # PREFIX
-    local name
-    need "$CC" ar make cmake perl patch tar xz sha256sum
-    [ "$arch" = "$(uname -m)" ] ||
-        fail "building for $arch on $(uname -m) is not possible"
-    say "building the static libraries, once, into $1"
-    mkdir -p "$cache/log"
+    local name part
+    need ar make cmake perl patch tar xz sha256sum
+    say "building what is missing of the static libraries, into $1"
+    mkdir -p "$cache"/{log,part}
     rm -rf "$cache"/build.*
     work=$(mktemp -d "$cache/build.XXXXXX")
-    mkdir -p "$work"/prefix/{include,lib}
-    for name in zlib c-ares openssl jansson libxml2 curl; do
-        library "$name"
+    wrap_tools
+    mkdir -p "$work/prefix"
+    for name in $libraries; do
+        part=$cache/part/$arch-$name-$(key "$name")
+        [ -e "$part" ] || build_library "$name" "$part"
+        cat "$part/SOURCES.tsv" >>"$work/sources"
+        cp -R "$part"/. "$work/prefix"
     done
-    rm -rf "$work"/prefix/{bin,share,lib/cmake,lib/pkgconfig}
-    cp "$work/SOURCES.tsv" "$work/prefix"
+    mv "$work/sources" "$work/prefix/SOURCES.tsv"
     mv -T "$work/prefix" "$1"
 }
 
 # Two builds at once wait for each other; the second finds the work done.
 main() {
-    local prefix
-    need "$CC" sha256sum flock
+    local prefix name
+    need sha256sum flock
+    case $arch in
+    arm64) arch=aarch64 ;;
+    amd64) arch=x86_64 ;;
+    esac
+    CC=${CC:-$("$here/compiler.sh" "$arch")}
+    compiler=$($CC --version && $CC -dumpmachine) || fail "$CC does not run"
+    case $CC in
+    *' '*) compiler+=" ${CC#* }" ;;
+    esac
     mkdir -p "$cache"
-    prefix=$(cd "$cache" && pwd)/$arch-$(key)
+    cache=$(cd "$cache" && pwd)
+    prefix=$cache/$arch-$(for name in $libraries; do key "$name"; done |
+        sha256sum | cut -c1-16)
     if [ ! -e "$prefix" ]; then
         exec 9>"$cache/lock"
         flock 9

@@ -17,6 +17,10 @@ pinned=
 dir=$(mkdir -p "$2" && cd "$2" && pwd)
 tried=()
 
+# curl(1) and cargo know the proxy variables in both spellings, apt does not.
+[ -z "${HTTP_PROXY:-}" ] || export http_proxy="${http_proxy:-$HTTP_PROXY}"
+[ -z "${HTTPS_PROXY:-}" ] || export https_proxy="${https_proxy:-$HTTPS_PROXY}"
+
 note() { # what was tried without success
     case "; ${tried[*]/%/;}" in
     *"; $1;"*) ;;
@@ -225,7 +229,8 @@ from_distro() { # FROM BELOW
         return
     }
     apt_setup
-    versions=$(apt_versions "$1" "$2")
+    # Where no list of packages could be had, it fails.
+    versions=$(apt_versions "$1" "$2") || versions=
     for up in $(cut -d' ' -f1 <<<"$versions" | uniq); do
         if apt_get_source "$(awk -v up="$up" '$1 == up { print $2 }' \
             <<<"$versions")"; then

@@ -1,13 +1,24 @@
 # The release build, part of the Makefile: build/release/bootstrap, with every
 # library but glibc linked in, and the zip that Lambda takes.
 #
-# Expects SRCS, CSTD_FLAGS, CPPFLAGS, DEFINE_VERSION and ROOTS, and the rule
-# for build/%/gen/roots.c. ARCH is the architecture, the machine's own unless
-# told otherwise; EC2SWEEP_CACHE and EC2SWEEP_SOURCES are for build.sh.
+# Expects SRCS, cstd, CPPFLAGS, DEFINE_VERSION and ROOTS, and the rule for
+# build/%/gen/roots.c. ARCH is x86_64 or arm64 (aarch64 is the same), the
+# machine's own unless told otherwise; the other one is built in
+# build/release-ARCH. CC, if set, must make code for it; else compiler.sh
+# finds one. EC2SWEEP_CACHE and EC2SWEEP_SOURCES are for build.sh.
 
-ARCH ?= $(shell uname -m)
-RELEASE := build/release
-RELEASE_ZIP := $(RELEASE)/ec2sweep-$(ARCH).zip
+MACHINE := $(shell uname -m)
+ARCH ?= $(MACHINE)
+RELEASE_ARCH := $(patsubst amd64,x86_64,$(patsubst arm64,aarch64,$(ARCH)))
+LAMBDA_ARCH := $(patsubst aarch64,arm64,$(RELEASE_ARCH))
+FOREIGN := $(filter-out $(MACHINE),$(RELEASE_ARCH))
+RELEASE := build/release$(FOREIGN:%=-$(LAMBDA_ARCH))
+RELEASE_ZIP := $(RELEASE)/ec2sweep-$(LAMBDA_ARCH).zip
+RELEASE_SBOM := $(RELEASE_ZIP:.zip=.cdx.json)
+
+# Asked when first used, because setup.sh may install it.
+RELEASE_CC = $(eval RELEASE_CC := $(if $(filter default,$(origin CC)),$(shell \
+	CC= third_party/compiler.sh $(RELEASE_ARCH)),$(CC)))$(RELEASE_CC)
 
 RELEASE_CFLAGS := -O2 -g0 -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE \
 	-ffunction-sections -fdata-sections \
@@ -17,21 +28,26 @@ RELEASE_LDFLAGS := -pie -static-libgcc -s \
 # A library comes before those that it calls.
 RELEASE_LIBS := curl cares ssl crypto xml2 jansson z
 
+RELEASE_ARCHIVES = $(RELEASE_LIBS:%=$$(cat $(RELEASE)/prefix)/lib/lib%.a)
+
 RELEASE_OBJS := $(SRCS:%.c=$(RELEASE)/obj/%.o) \
 	$(if $(ROOTS),$(RELEASE)/obj/roots.o)
-RELEASE_COMPILE = $(CC) $(CSTD_FLAGS) $(CPPFLAGS) $(RELEASE_CFLAGS) \
+RELEASE_COMPILE = $(RELEASE_CC) $(call cstd,$(RELEASE_CC)) $(CPPFLAGS) $(RELEASE_CFLAGS) \
 	-isystem $$(cat $(RELEASE)/prefix)/include
 
 # Where the static libraries are. The file changes only when the path does,
 # and what is compiled against them is made again only then.
 $(RELEASE)/prefix: FORCE
 	@mkdir -p $(@D)
-	@scripts/setup.sh release
-	@new=$@.$$$$ && CC='$(CC)' ARCH='$(ARCH)' third_party/build.sh >$$new && \
+	@case $(RELEASE_ARCH) in x86_64 | aarch64) ;; *) echo >&2 \
+		'ARCH=$(ARCH): Lambda has x86_64 and arm64'; exit 1; esac
+	@scripts/setup.sh release $(FOREIGN:%=release-%)
+	@new=$@.$$$$ && CC='$(RELEASE_CC)' ARCH=$(RELEASE_ARCH) \
+		third_party/build.sh >$$new && \
 		if cmp -s $$new $@; then rm $$new; else mv $$new $@; fi
 
 $(RELEASE)/flags: FORCE
-	$(call keep,$(CC) $(CSTD_FLAGS) $(CPPFLAGS) $(RELEASE_CFLAGS) \
+	$(call keep,$(RELEASE_COMPILE) \
 		$(RELEASE_LDFLAGS) $(RELEASE_LIBS) $(VERSION) $(RELEASE_OBJS))
 
 $(RELEASE)/obj/bootstrap.o $(RELEASE)/obj/src/config.o: \
@@ -51,8 +67,8 @@ $(RELEASE)/obj/roots.o: $(RELEASE)/gen/roots.c $(RELEASE)/prefix \
 # The binary gets its name only once it has passed.
 $(RELEASE)/bootstrap: $(RELEASE_OBJS) scripts/check-release.sh
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(RELEASE_LDFLAGS) -o $@.new $(RELEASE_OBJS) \
-		$(RELEASE_LIBS:%=$$(cat $(RELEASE)/prefix)/lib/lib%.a)
+	$(Q)$(RELEASE_CC) $(RELEASE_LDFLAGS) -o $@.new $(RELEASE_OBJS) \
+		$(RELEASE_ARCHIVES)
 	$(Q)scripts/check-release.sh $@.new
 	@mv $@.new $@
 
@@ -60,7 +76,13 @@ $(RELEASE_ZIP): $(RELEASE)/bootstrap scripts/package.sh
 	$(call say,ZIP,$@)
 	$(Q)scripts/package.sh $< $@
 
+# What is in it, for those who have to know (CycloneDX).
+$(RELEASE_SBOM): $(RELEASE)/bootstrap $(RELEASE)/flags scripts/sbom.py
+	$(call say,SBOM,$@)
+	$(Q)python3 -B scripts/sbom.py --version $(VERSION) --arch $(LAMBDA_ARCH) \
+		--binary $< --sources "$$(cat $(RELEASE)/prefix)/SOURCES.tsv" >$@
+
 .PHONY: release package
-release: $(RELEASE)/bootstrap ## build/release/bootstrap, static but for glibc
-package: $(RELEASE_ZIP) ## zip it for Lambda
+release: $(RELEASE)/bootstrap ## the binary for Lambda, static but for glibc (ARCH=arm64)
+package: $(RELEASE_ZIP) $(RELEASE_SBOM) ## zip it, and list what is in it (ARCH=arm64)
 	@printf '%s: %d bytes\n' $< "$$(stat -c %s $<)"

@@ -20,6 +20,7 @@ SHAPES = {
 }
 
 
+@pytest.mark.foreign
 @pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_answer_equals_the_fleet(sim_with, shape, question):
@@ -30,6 +31,7 @@ def test_answer_equals_the_fleet(sim_with, shape, question):
 
 
 @pytest.mark.valgrind
+@pytest.mark.foreign
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_several_pages(sim_with, question):
     sim = sim_with("--page", "10")

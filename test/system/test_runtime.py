@@ -9,6 +9,7 @@ from harness import Reply, Runtime, event
 
 
 @pytest.mark.valgrind
+@pytest.mark.foreign
 def test_answers_one_event_after_another_on_one_connection(sim):
     with Runtime(env=sim.env) as runtime:
         for question in ("count", "owner", "exposure", "count"):
@@ -99,6 +100,7 @@ def test_unknown_path_is_404_and_names_the_paths_there_are(sim, path):
 
 
 @pytest.mark.valgrind
+@pytest.mark.foreign
 @pytest.mark.parametrize("body", [b"{", b"[]", b"", b'{"apiPath":"/x"}',
                                   b"\xff", b"[" * 100_000], ids=range(6))
 def test_event_that_is_none_is_an_error_and_the_next_is_answered(sim, body):

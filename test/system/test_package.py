@@ -1,0 +1,147 @@
+"""What is handed out: the zip, the list of what is in it, and its sources."""
+
+import hashlib
+import http.server
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import threading
+import zipfile
+
+import pytest
+
+import harness
+
+DIGEST = "ab" * 32
+# What fetch.sh may write of a source, and its package URL by the rules of
+# https://github.com/package-url/purl-spec (types deb, cargo, generic).
+ORIGINS = [
+    ("zlib", "1.3.2", "source package 1:1.3.dfsg+really1.3.2-3",
+     "pkg:deb/debian/zlib@1%3A1.3.dfsg%2Breally1.3.2-3?arch=source"),
+    ("curl", "8.14.1", "source package 8.14.1-2ubuntu1, its patches not to be "
+     "had", "pkg:deb/ubuntu/curl@8.14.1-2ubuntu1?arch=source"),
+    ("c-ares", "1.34.9", "crate c-ares-sys-13.0.0",
+     "pkg:cargo/c-ares-sys@13.0.0"),
+    ("openssl", "3.5.5", "crate openssl-src-300.5.5+3.5.5",
+     "pkg:cargo/openssl-src@300.5.5%2B3.5.5"),
+    ("jansson", "2.15.1", "https://example.com/jansson-2.15.1.tar.gz",
+     "pkg:generic/jansson@2.15.1"
+     "?download_url=https%3A%2F%2Fexample.com%2Fjansson-2.15.1.tar.gz"),
+    ("libxml2", "2.15.4", "file /srv/libxml2-2.15.4.tar.xz",
+     "pkg:generic/libxml2@2.15.4"),
+]
+
+
+def sbom(tmp_path, rows):
+    """scripts/sbom.py of a binary of four bytes and these sources."""
+    (tmp_path / "bootstrap").write_bytes(b"\x7fELF")
+    (tmp_path / "SOURCES.tsv").write_text(
+        "".join("\t".join(row) + "\n" for row in rows))
+    return subprocess.run(
+        [sys.executable, "-B", harness.ROOT / "scripts/sbom.py",
+         "--version", "1.2.3", "--arch", "arm64",
+         "--binary", tmp_path / "bootstrap",
+         "--sources", tmp_path / "SOURCES.tsv"],
+        capture_output=True, text=True, timeout=harness.TIMEOUT_S, check=False)
+
+
+def test_bill_of_materials_names_each_source(tmp_path):
+    done = sbom(tmp_path, [(*row[:3], DIGEST) for row in ORIGINS])
+    assert done.returncode == 0, done.stderr
+    bill = json.loads(done.stdout)
+    assert [(c["name"], c["version"], c["purl"]) for c in bill["components"]] \
+        == [(name, version, purl) for name, version, _, purl in ORIGINS]
+    assert {c["externalReferences"][0]["hashes"][0]["content"]
+            for c in bill["components"]} == {DIGEST}
+    # Who links what in: the program everything.
+    assert bill["dependencies"][0]["dependsOn"] == [row[3] for row in ORIGINS]
+    assert bill["metadata"]["component"]["hashes"][0]["content"] \
+        == hashlib.sha256(b"\x7fELF").hexdigest()
+
+
+@pytest.mark.parametrize("row, complaint", [
+    (("libressl", "4.0", "crate x-1.0", DIGEST), "licence of libressl"),
+    (("zlib", "1.3.2", "a friend", DIGEST), "unknown origin of zlib"),
+    (("zlib", "1.3.2", "crate libz-sys-1.1.31", "?"), "not a SHA-256"),
+])
+def test_bill_of_materials_refuses_what_it_does_not_know(tmp_path, row,
+                                                         complaint):
+    done = sbom(tmp_path, [row])
+    assert done.returncode != 0 and complaint in done.stderr
+
+
+def copy_of_the_tree(where):
+    """The sources without what was built, as `sam build` copies them."""
+    shutil.copytree(harness.ROOT, where, symlinks=True,
+                    ignore=shutil.ignore_patterns("build", ".git", "*.pyc"))
+    return where
+
+
+@pytest.mark.large
+def test_equal_sources_give_equal_packages(tmp_path):
+    made = []
+    for name in ("here", "some/where/else"):
+        tree = copy_of_the_tree(tmp_path / name)
+        done = subprocess.run(
+            ["make", "-C", tree, "ARCH=" + os.uname().machine, "package"],
+            capture_output=True, text=True, timeout=1800, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        zips = list((tree / "build/release").glob("ec2sweep-*.zip"))
+        bills = list((tree / "build/release").glob("ec2sweep-*.cdx.json"))
+        assert len(zips) == len(bills) == 1
+        made.append((zips[0].read_bytes(), bills[0].read_bytes()))
+        with zipfile.ZipFile(zips[0]) as package:
+            entry, = package.infolist()
+            assert entry.filename == "bootstrap"
+            assert entry.external_attr >> 16 == 0o100755
+            digest = hashlib.sha256(package.read(entry)).hexdigest()
+        bill = json.loads(made[-1][1])
+        assert bill["metadata"]["component"]["hashes"][0]["content"] == digest
+        assert sorted(c["name"] for c in bill["components"]) == [
+            "c-ares", "curl", "jansson", "libxml2", "openssl", "zlib"]
+        assert zips[0].stat().st_size <= 2_500_000
+    assert made[0] == made[1]
+
+
+class _Refuser(http.server.BaseHTTPRequestHandler):
+    """A proxy that notes what it is asked for and lets nothing through."""
+
+    def refuse(self):
+        self.server.asked.append((self.command, self.path))
+        self.send_error(403)
+
+    do_CONNECT = do_GET = refuse
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy"])
+def test_sources_are_fetched_through_the_proxy(tmp_path, variable):
+    proxy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Refuser)
+    proxy.asked = []
+    threading.Thread(target=proxy.serve_forever, daemon=True).start()
+    where = f"http://127.0.0.1:{proxy.server_address[1]}"
+    # Both schemes, so that nothing of this test can leave the machine.
+    env = dict(harness.base_environment(), HOME=str(tmp_path))
+    env[variable] = env[variable.replace("HTTPS", "HTTP")
+                        .replace("https", "http")] = where
+    try:
+        done = subprocess.run(
+            [harness.ROOT / "third_party/fetch.sh", "zlib", tmp_path / "work"],
+            env=env, capture_output=True, text=True, timeout=300, check=False)
+    finally:
+        proxy.shutdown()
+        proxy.server_close()
+    assert done.returncode != 0
+    assert "no source for zlib: " in done.stderr
+    assert "EC2SWEEP_SOURCES" in done.stderr
+    assert ("CONNECT", "github.com:443") in proxy.asked
+    if pathlib.Path("/usr/bin/apt-get").exists():
+        assert any("/dists/" in path or path.endswith(":443")
+                   for _, path in proxy.asked if "github.com" not in path
+                   and "zlib.net" not in path)
