@@ -4,8 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Size of an ordinary block; a larger piece gets a block of its own size. */
-#define BLOCK_LEN ((size_t)16 * 1024)
+/* The first block is small, because there is an arena or two for each region;
+ * each further one is twice as large, up to the last of these. A larger piece
+ * gets a block of its own size. */
+#define FIRST_BLOCK_LEN ((size_t)2 * 1024)
+#define BLOCK_MAX ((size_t)16 * 1024)
 
 #define ALIGNMENT _Alignof(max_align_t)
 
@@ -25,13 +28,21 @@ static size_t rounded(size_t size)
     return (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
+static size_t next_block_len(const struct arena *arena)
+{
+    if (!arena->current)
+        return FIRST_BLOCK_LEN;
+    return arena->current->cap < BLOCK_MAX / 2 ? arena->current->cap * 2
+                                               : BLOCK_MAX;
+}
+
 /* Makes the block after current hold size bytes: a kept one, or a new one. */
 static struct arena_block *next_block(struct arena *arena, size_t size)
 {
     struct arena_block **link =
         arena->current ? &arena->current->next : &arena->first;
     struct arena_block *block = *link;
-    size_t cap = size > BLOCK_LEN ? size : BLOCK_LEN;
+    size_t cap = next_block_len(arena);
 
     /* Kept blocks are unused; those that are too small would pile up. */
     while (block && block->cap < size) {
@@ -41,6 +52,8 @@ static struct arena_block *next_block(struct arena *arena, size_t size)
     }
     if (block)
         return block;
+    if (cap < size)
+        cap = size;
     if (cap > SIZE_MAX - sizeof(*block))
         return NULL;
     block = malloc(sizeof(*block) + cap);

@@ -416,7 +416,16 @@ class Runtime:
         self.may_end = True
         return self.process.wait(TIMEOUT_S)
 
+    def _memory_kb(self, what):
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split(f"{what}:")[1].split()[0])
+
     @property
     def peak_rss_kb(self):
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0])
+        return self._memory_kb("VmHWM")
+
+    @property
+    def peak_own_kb(self):
+        """Without pages of files: how many of those come in with each one that
+        is touched is the page cache's affair."""
+        return self._memory_kb("VmHWM") - self._memory_kb("RssFile")
