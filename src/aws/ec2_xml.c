@@ -115,8 +115,9 @@ static enum node step_from(const struct ec2_xml *xml, enum node from,
 {
     if (from == NODE_DOCUMENT && is_result_root(xml, name))
         return NODE_RESULT;
-    for (size_t i = 0; i < sizeof(STEPS) / sizeof(STEPS[0]); i++)
-        if (STEPS[i].from == from && strcmp(STEPS[i].name, name) == 0)
+    for (size_t i = xml->steps[from].first; i < xml->steps[from].end; i++)
+        if (STEPS[i].from == from && STEPS[i].name[0] == name[0] &&
+            strcmp(STEPS[i].name, name) == 0)
             return STEPS[i].to;
     return NODE_SKIP;
 }
@@ -254,6 +255,18 @@ static const xmlSAXHandler HANDLER = {
     .serror = on_error,
 };
 
+/* Every element that begins asks for its step: this keeps the search short. */
+static void index_steps(struct ec2_xml *xml)
+{
+    for (size_t i = 0; i < sizeof(STEPS) / sizeof(STEPS[0]); i++) {
+        struct step_range *range = &xml->steps[STEPS[i].from];
+
+        if (!range->end)
+            range->first = i;
+        range->end = i + 1;
+    }
+}
+
 enum err_code ec2_xml_new(const struct ec2_records *records, void *arg,
                           struct ec2_xml **out, struct err *err)
 {
@@ -262,6 +275,7 @@ enum err_code ec2_xml_new(const struct ec2_records *records, void *arg,
     if (!xml)
         return err_nomem(err, "ec2_xml");
     xmlSetGenericErrorFunc(NULL, say_nothing);
+    index_steps(xml);
     xml->records = *records;
     xml->arg = arg;
     xml->text = buf_of(EC2_XML_TEXT_MAX);

@@ -24,11 +24,18 @@ struct list {
     size_t cap;
 };
 
+/* Between which rows of the table the steps from a node are. */
+struct step_range {
+    size_t first;
+    size_t end;
+};
+
 struct ec2_xml {
     struct ec2_records records;
     void *arg;
     xmlParserCtxtPtr parser;
     const char *root; /* "DescribeInstancesResponse" less "Response" */
+    struct step_range steps[NNODES];
 
     enum node path[EC2_XML_DEPTH_MAX];
     size_t depth;
