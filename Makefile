@@ -199,6 +199,7 @@ build/analyze/obj/src/base/err.o: FLAGS_analyze := -O1 -g -fanalyzer -Werror
 -include $(shell find build -name '*.d' 2>/dev/null)
 -include third_party/release.mk
 -include bench/bench.mk
+-include bench/micro/micro.mk
 
 # --- what people ask for ----------------------------------------------------
 
