@@ -92,6 +92,7 @@ static enum err_code make_atlas(struct parts *parts, struct err *err)
         .client = parts->client,
         .home_region = parts->config.home_region,
         .configured = parts->config.regions,
+        .allowed = parts->config.regions_allowed,
     };
 
     return atlas_new(&options, &parts->atlas, err);

@@ -35,12 +35,13 @@ struct atlas_options {
     struct aws_client *client;
     const char *home_region; /* well-formed */
     const char *configured;  /* comma list of region names; NULL: none */
+    const char *allowed;     /* comma list of names and patterns; NULL: all */
 };
 
 struct atlas;
 
-/* ERR_CONFIG (names REGIONS and the entry that is no region name), ERR_NOMEM.
- */
+/* ERR_CONFIG (names REGIONS or REGIONS_ALLOWED and the entry that is of no
+ * use), ERR_NOMEM. */
 NODISCARD enum err_code atlas_new(const struct atlas_options *options,
                                   struct atlas **out, struct err *err);
 void atlas_free(struct atlas *atlas);
@@ -49,6 +50,8 @@ enum atlas_source atlas_get_source(const struct atlas *atlas);
 
 /* The names, sorted; borrowed until the next refresh ends. */
 const char *const *atlas_regions(const struct atlas *atlas, size_t *n);
+/* Whether the region may be asked at all, be it known or not. */
+bool atlas_allows(const struct atlas *atlas, struct span name);
 bool atlas_knows(const struct atlas *atlas, struct span name);
 
 /* Whether EC2 should be asked: not configured, and never asked with success

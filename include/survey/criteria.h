@@ -95,18 +95,12 @@ NODISCARD enum err_code criteria_place(struct criteria *criteria,
 NODISCARD enum err_code criteria_parse_states(struct span list, unsigned *out,
                                               struct err *err);
 
-/* State i of CRITERIA_NSTATES, as EC2 writes it. */
+/* State i of CRITERIA_NSTATES, as EC2 writes it; the bit of a state in any
+ * letter case, 0 when there is none. */
 const char *criteria_state_name(size_t i);
+unsigned criteria_state_bit(struct span name);
 
-/* Whether instances in that state are wanted. */
-bool criteria_wants_state(const struct criteria *criteria, struct span state);
-
-/* Whether a tag of the instance has the key, and a value that will do. */
-bool criteria_has_tag(const struct criteria *criteria,
-                      const struct ec2_instance *instance);
-
-/* Whether the rule lets in what the parameter port asks about. */
-bool criteria_covers(const struct criteria *criteria,
-                     const struct ec2_permission *rule);
+/* Whether text may be an instance's id: a-z 0-9 -, so that "after" takes it. */
+bool criteria_is_instance_id(struct span text);
 
 #endif

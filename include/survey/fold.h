@@ -56,6 +56,21 @@ struct fold_follow_up {
     size_t nvalues;
 };
 
+/* What was found in a region. */
+struct fold_tally {
+    size_t nrows;   /* to be told */
+    size_t nbefore; /* told by an earlier part of the answer ("after") */
+    size_t nbeyond; /* behind the last row, found no room */
+};
+
+/* Which row is wanted, and how. */
+struct fold_row {
+    const char *region; /* its first member */
+    size_t i;
+    bool full;       /* with the fields that only the object form has */
+    size_t list_max; /* most entries of a list in it; the rest is counted */
+};
+
 struct json_t;
 
 /*
@@ -79,11 +94,10 @@ struct fold {
     /* All listings are complete; *out is the empty value on entry. */
     enum err_code (*region_end)(void *state, struct fold_follow_up *out,
                                 struct err *err);
-    /* Rows of the region in their final order, good after the last end. */
-    size_t (*nrows)(const void *state);
-    /* Row i as a new reference in *out: a JSON object that begins with region.
-     */
-    enum err_code (*row)(const void *state, const char *region, size_t i,
+    /* Good after the last end, as what follows. */
+    struct fold_tally (*tally)(const void *state);
+    /* A row, in their final order, as a new reference in *out. */
+    enum err_code (*row)(const void *state, const struct fold_row *which,
                          struct json_t **out, struct err *err);
 };
 
@@ -91,5 +105,7 @@ struct fold {
 extern const struct fold FOLD_COUNT;
 extern const struct fold FOLD_OWNER;
 extern const struct fold FOLD_EXPOSURE;
+extern const struct fold FOLD_KINDS;
+extern const struct fold FOLD_FIND;
 
 #endif

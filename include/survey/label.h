@@ -8,9 +8,15 @@
 #include "base/arena.h"
 #include "base/span.h"
 
+/* Longest text, characters. */
+#define LABEL_MAX ((size_t)128)
+
 /*
- * A terminated copy of the UTF-8 text without control characters: U+0000 to
- * U+001F, U+007F to U+009F. .p is NULL on failure, as arena_copy().
+ * A terminated copy of the UTF-8 text without what a reader does not see:
+ * control characters, marks of direction (bidi), characters without width and
+ * the tags U+E0000 to U+E007F, with which instructions are hidden. What is
+ * longer than LABEL_MAX ends in an ellipsis within it. .p is NULL on failure,
+ * as arena_copy().
  */
 NODISCARD struct span label_copy(struct arena *arena, struct span text);
 

@@ -23,6 +23,8 @@ enum question_param {
     QUESTION_AFTER = 1U << 5,
 };
 
+struct sweep;
+
 struct question {
     const char *name;     /* operationId, function and tool at once */
     const char *api_path; /* "/count/{regions}" */
@@ -30,6 +32,12 @@ struct question {
     /* The first has the rows; all run in one sweep. */
     const struct fold *folds[QUESTION_FOLDS_MAX];
     size_t nfolds;
+    /* Adds sums over all regions to the object form; NULL: there are none.
+     * False: out of memory. */
+    bool (*totals)(const struct sweep *sweep, struct json_t *object);
+    /* One row over all regions, in place of the first fold's; NULL: none. */
+    enum err_code (*summarize)(const struct sweep *sweep, struct json_t **out,
+                               struct err *err);
     /* A failed region stands in its place, else before the findings. */
     bool failures_in_place;
 };

@@ -1,9 +1,18 @@
 /*
- * report.h - what was found, as the JSON array of the answer.
+ * report.h - what was found, as the JSON of the answer, in one of two forms.
  *
- * Order: regions as asked for, then as the fold orders its rows. A region
- * without an answer is an element {"region", "error"}. Past the budget the
- * array is cut at a whole row and ends in {"omitted": {"total", "shown"}}.
+ * REPORT_ARRAY: an element for each row and {"region", "error"} for each
+ * region without an answer; one that was cut ends in {"omitted": {"total",
+ * "shown", "failures", "next"}}.
+ * REPORT_OBJECT: {"account", "asOf", "regionsAsked", "regionsAnswered",
+ * "states", "total", "shown", "items", "failed": [{"regions", "error"}],
+ * "failuresOmitted", "next"}, with the regions of one error together.
+ *
+ * Rows are in the order of the regions as asked for, then as the fold orders
+ * them, and are cut whole. "total" is what there is, whatever is shown; "next"
+ * is there only when rows are left, and is what "after" takes. Failures have
+ * room before rows, but for that of one row. A row that is too long for an
+ * answer of its own has its list cut, and says so.
  */
 #ifndef SURVEY_REPORT_H
 #define SURVEY_REPORT_H
@@ -43,9 +52,13 @@ struct report_summary {
     size_t shown;   /* rows written */
 };
 
+/* With this budget and more each answer has a row, so that a walk by "next"
+ * comes to its end. */
+#define REPORT_BUDGET_MIN ((size_t)1500)
+
 /*
- * Empties *out, which must hold the budget, and writes the array. ERR_NOMEM,
- * ERR_LIMIT when not even the failures and the word of omissions fit.
+ * Empties *out, which must hold the budget, and writes the report. ERR_NOMEM,
+ * ERR_LIMIT when not even the word of omissions fits.
  */
 NODISCARD enum err_code report_render(const struct report_input *input,
                                       struct buf *out,

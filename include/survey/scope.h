@@ -21,9 +21,12 @@
 #define SCOPE_NAME_MAX 63
 
 enum scope_kind {
-    SCOPE_REGION,     /* to be asked */
-    SCOPE_ILL_FORMED, /* no region's name */
-    SCOPE_UNKNOWN,    /* well-formed, not among the known regions */
+    SCOPE_REGION,      /* to be asked */
+    SCOPE_ILL_FORMED,  /* no region's name */
+    SCOPE_UNKNOWN,     /* well-formed, not among the known regions */
+    SCOPE_NOT_ALLOWED, /* outside REGIONS_ALLOWED */
+    SCOPE_NO_MATCH,    /* a pattern that fits no region */
+    SCOPE_EXCLUDED,    /* what the list excludes, when nothing else is left */
 };
 
 struct scope_entry {
@@ -35,23 +38,27 @@ struct scope_entry {
 struct scope {
     struct scope_entry *entries; /* in the order asked for, each name once */
     size_t n;
-    bool all; /* every enabled region */
+    bool all; /* every region that may be asked, by name, less exclusions */
+    struct scope_item *items; /* the list as it was read */
+    size_t nitems;
 };
 
 #define SCOPE_INIT                                                             \
     {                                                                          \
-        NULL, 0, false                                                         \
+        NULL, 0, false, NULL, 0                                                \
     }
 
 /*
- * Reads a comma list: blanks, empty entries and repetitions are dropped,
- * letters made lower case; "all" anywhere, or no entry at all, is every
+ * Reads a comma list of names, patterns ("us-*", by name) and exclusions
+ * ("!me-south-1", "!us-*"): blanks, empty entries and repetitions are dropped,
+ * letters made lower case; "all" anywhere, or nothing but exclusions, is every
  * region. ERR_LIMIT past SCOPE_NAMES_MAX, ERR_NOMEM.
  */
 NODISCARD enum err_code scope_parse(struct span list, struct scope *out,
                                     struct err *err);
 
-/* Fills in the names for "all", and each entry's kind. ERR_NOMEM. */
+/* Makes the entries anew from the list and the regions known. ERR_LIMIT,
+ * ERR_NOMEM. */
 NODISCARD enum err_code
 scope_resolve(struct scope *scope, const struct atlas *atlas, struct err *err);
 

@@ -149,7 +149,7 @@ static enum err_code resolve(struct visit *v, struct err *err)
 static enum err_code make_sweep(struct visit *v, struct err *err)
 {
     const struct handler *h = v->handler;
-    const struct sweep_options options = {
+    struct sweep_options options = {
         .client = h->client,
         .folds = v->question->folds,
         .nfolds = v->question->nfolds,
@@ -163,6 +163,9 @@ static enum err_code make_sweep(struct visit *v, struct err *err)
     };
     size_t n = 0;
 
+    /* Who sums up needs no rows, only how many there are. */
+    if (v->question->summarize)
+        options.limits.rows_max = 0;
     v->names = calloc(v->scope.n ? v->scope.n : 1, sizeof(*v->names));
     if (!v->names)
         return err_nomem(err, "handler");

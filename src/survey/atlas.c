@@ -103,6 +103,40 @@ static enum err_code fill_configured(struct name_list *list, const char *text,
     return ERR_OK;
 }
 
+/* A name, or what may stand for one with '*' in it. */
+static bool is_pattern(struct span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!((text.p[i] >= 'a' && text.p[i] <= 'z') ||
+              (text.p[i] >= '0' && text.p[i] <= '9') || text.p[i] == '-' ||
+              text.p[i] == '*'))
+            return false;
+    return region_is_well_formed(text) ||
+           (text.len && memchr(text.p, '*', text.len));
+}
+
+static enum err_code check_allowed(const char *text, struct err *err)
+{
+    struct span rest = span_of(text);
+    struct span part;
+    size_t n = 0;
+
+    while (span_split(&rest, ',', &part)) {
+        part = span_trim(part);
+        if (part.len == 0)
+            continue;
+        if (!is_pattern(part))
+            return err_set(err, ERR_CONFIG,
+                           "REGIONS_ALLOWED: \"%.*s\" is neither a region name "
+                           "nor a pattern such as eu-*",
+                           (int)(part.len > 64 ? 64 : part.len), part.p);
+        n++;
+    }
+    if (n == 0)
+        return err_set(err, ERR_CONFIG, "REGIONS_ALLOWED: no region in it");
+    return ERR_OK;
+}
+
 static enum err_code fill_built_in(struct name_list *list, const char *home,
                                    struct err *err)
 {
@@ -121,7 +155,7 @@ enum err_code atlas_new(const struct atlas_options *options, struct atlas **out,
                         struct err *err)
 {
     struct atlas *atlas = calloc(1, sizeof(*atlas));
-    enum err_code rc;
+    enum err_code rc = ERR_OK;
 
     if (!atlas)
         return err_nomem(err, "atlas");
@@ -129,9 +163,11 @@ enum err_code atlas_new(const struct atlas_options *options, struct atlas **out,
     atlas->asked_ms = INT64_MIN;
     atlas->settled = true;
     atlas->source = options->configured ? ATLAS_CONFIGURED : ATLAS_BUILT_IN;
-    if (options->configured)
+    if (options->allowed)
+        rc = check_allowed(options->allowed, err);
+    if (!rc && options->configured)
         rc = fill_configured(&atlas->list, options->configured, err);
-    else
+    else if (!rc)
         rc = fill_built_in(&atlas->list, options->home_region, err);
     if (!rc)
         rc = list_finish(&atlas->list, err);
@@ -161,6 +197,19 @@ const char *const *atlas_regions(const struct atlas *atlas, size_t *n)
 {
     *n = atlas->list.n;
     return atlas->list.names;
+}
+
+bool atlas_allows(const struct atlas *atlas, struct span name)
+{
+    struct span rest = span_of(atlas->options.allowed);
+    struct span part;
+
+    if (!rest.p)
+        return true;
+    while (span_split(&rest, ',', &part))
+        if (span_fits(name, span_trim(part)))
+            return true;
+    return false;
 }
 
 bool atlas_knows(const struct atlas *atlas, struct span name)

@@ -1,13 +1,12 @@
-/*
- * count.c - how many instances, and how many of them run.
- */
+#include "survey/count.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 
 #include <jansson.h>
 
-#include "survey/criteria.h"
 #include "survey/fold.h"
+#include "survey/match.h"
 
 struct tally {
     uint64_t total;
@@ -79,22 +78,40 @@ static enum err_code count_end(void *state, struct fold_follow_up *out,
     return ERR_OK;
 }
 
-static size_t count_nrows(const void *state)
+static struct fold_tally count_tally(const void *state)
 {
     (void)state;
-    return 1;
+    return (struct fold_tally){.nrows = 1};
 }
 
-static enum err_code count_row(const void *state, const char *region, size_t i,
+static enum err_code count_row(const void *state, const struct fold_row *which,
                                json_t **out, struct err *err)
 {
     const struct count_state *s = state;
 
-    (void)i;
-    *out = json_pack("{s:s, s:I, s:I}", "region", region, "totalInstances",
-                     (json_int_t)s->committed.total, "runningInstances",
-                     (json_int_t)s->committed.running);
+    *out = json_pack("{s:s, s:I, s:I}", "region", which->region,
+                     "totalInstances", (json_int_t)s->committed.total,
+                     "runningInstances", (json_int_t)s->committed.running);
     return *out ? ERR_OK : err_nomem(err, "count");
+}
+
+bool count_totals(const struct sweep *sweep, json_t *object)
+{
+    struct tally sum = {0};
+
+    for (size_t i = 0; i < sweep_nregions(sweep); i++) {
+        const struct sweep_region *region = sweep_get_region(sweep, i);
+        const struct count_state *s = region->states[0];
+
+        if (region->failure.kind != FAILURE_NONE)
+            continue;
+        sum.total += s->committed.total;
+        sum.running += s->committed.running;
+    }
+    return !json_object_set_new(object, "totalInstances",
+                                json_integer((json_int_t)sum.total)) &&
+           !json_object_set_new(object, "runningInstances",
+                                json_integer((json_int_t)sum.running));
 }
 
 const struct fold FOLD_COUNT = {
@@ -104,6 +121,6 @@ const struct fold FOLD_COUNT = {
     .instance = count_instance,
     .event = count_event,
     .region_end = count_end,
-    .nrows = count_nrows,
+    .tally = count_tally,
     .row = count_row,
 };

@@ -5,7 +5,6 @@
 #include "aws/region.h"
 #include "survey/scope.h"
 
-#define DEFAULT_TAG SPAN_LIT("Owner")
 #define PORT_MAX 65535
 /* A wrong value is quoted up to this many bytes. */
 #define QUOTED_MAX 64
@@ -20,8 +19,7 @@ const char *criteria_state_name(size_t i)
     return STATES[i];
 }
 
-/* The state's bit, 0 when there is no such state. */
-static unsigned state_bit(struct span name)
+unsigned criteria_state_bit(struct span name)
 {
     for (size_t i = 0; i < CRITERIA_NSTATES; i++)
         if (span_eq_nocase(name, span_of(STATES[i])))
@@ -41,7 +39,7 @@ enum err_code criteria_parse_states(struct span list, unsigned *out,
         part = span_trim(part);
         if (part.len == 0)
             continue;
-        bit = state_bit(part);
+        bit = criteria_state_bit(part);
         if (span_eq_nocase(part, SPAN_LIT("all")))
             bit = CRITERIA_STATES_ALL;
         if (!bit)
@@ -158,7 +156,7 @@ static enum err_code parse_query(struct span text, struct criteria *out,
     return ERR_OK;
 }
 
-static bool is_instance_id(struct span id)
+bool criteria_is_instance_id(struct span id)
 {
     for (size_t i = 0; i < id.len; i++)
         if (!((id.p[i] >= 'a' && id.p[i] <= 'z') ||
@@ -174,7 +172,7 @@ static enum err_code parse_after(struct span text, struct criteria *out,
     struct span region;
 
     if (!span_split(&id, '/', &region) || !region_is_well_formed(region) ||
-        !is_instance_id(id))
+        !criteria_is_instance_id(id))
         return err_set(
             err, ERR_ARG,
             "after: \"%.*s\" is no place to go on from; use \"next\" "
@@ -298,53 +296,4 @@ enum err_code criteria_place(struct criteria *criteria,
                    "after: region %.*s is not among those asked; ask for the "
                    "same regions as before",
                    QUOTE(region));
-}
-
-bool criteria_wants_state(const struct criteria *criteria, struct span state)
-{
-    return criteria->states == 0 || (criteria->states & state_bit(state)) != 0;
-}
-
-bool criteria_has_tag(const struct criteria *criteria,
-                      const struct ec2_instance *instance)
-{
-    struct span key = criteria->tag_key.len ? criteria->tag_key : DEFAULT_TAG;
-
-    for (size_t i = 0; i < instance->ntags; i++) {
-        const struct ec2_tag *tag = &instance->tags[i];
-
-        if (tag->value.len && span_eq_nocase(tag->key, key) &&
-            (criteria->tag_value.len == 0 ||
-             span_fits(tag->value, criteria->tag_value)))
-            return true;
-    }
-    return false;
-}
-
-static bool is_protocol(struct span protocol, const char *name,
-                        const char *number)
-{
-    return span_eq_nocase(protocol, span_of(name)) ||
-           span_eq_str(protocol, number);
-}
-
-bool criteria_covers(const struct criteria *criteria,
-                     const struct ec2_permission *rule)
-{
-    enum criteria_protocol wanted = criteria->protocol;
-    bool tcp = is_protocol(rule->protocol, "tcp", "6");
-    bool udp = is_protocol(rule->protocol, "udp", "17");
-    bool icmp = is_protocol(rule->protocol, "icmp", "1");
-    bool icmpv6 = is_protocol(rule->protocol, "icmpv6", "58");
-
-    if (wanted == CRITERIA_ANY_PORT || span_eq_str(rule->protocol, "-1"))
-        return true;
-    if (wanted == CRITERIA_ICMP)
-        return icmp || icmpv6;
-    if (wanted == CRITERIA_ICMPV6)
-        return icmpv6;
-    if (!(tcp && wanted != CRITERIA_UDP) && !(udp && wanted != CRITERIA_TCP))
-        return false;
-    return !rule->has_ports || (rule->from_port <= criteria->to_port &&
-                                criteria->from_port <= rule->to_port);
 }

@@ -13,10 +13,10 @@
 
 #include <jansson.h>
 
-#include "survey/criteria.h"
 #include "survey/findings.h"
 #include "survey/fold.h"
 #include "survey/label.h"
+#include "survey/match.h"
 #include "survey/ports.h"
 
 /* Most bytes of open groups and their permissions in one region. */
@@ -49,8 +49,6 @@ struct exposure_state {
     const struct criteria *criteria;
     size_t pending_max;
     struct findings findings;
-    struct findings_mark listing_begin;
-    struct findings_mark committed;
     bool dropped;    /* the candidates took too much room */
     size_t nfilters; /* of FILTERS, still to be asked with */
 
@@ -74,7 +72,8 @@ static enum err_code exposure_begin(const struct fold_options *options,
         return err_nomem(err, "exposure");
     s->criteria = options->criteria;
     s->pending_max = options->limits.pending_max;
-    s->findings = (struct findings)FINDINGS_INIT(options->limits.rows_max);
+    findings_init(&s->findings, options,
+                  FINDINGS_NAMES | FINDINGS_PUBLIC | FINDINGS_GROUPS);
     s->arena = (struct arena)ARENA_INIT(GROUPS_MAX);
     *state = s;
     return ERR_OK;
@@ -264,8 +263,7 @@ static void drop_candidates(struct exposure_state *s)
 {
     s->dropped = true;
     s->nfilters = NFILTERS;
-    s->committed = (struct findings_mark){0};
-    findings_rollback(&s->findings, s->committed);
+    findings_reset(&s->findings);
 }
 
 static enum err_code exposure_instance(void *state,
@@ -280,7 +278,7 @@ static enum err_code exposure_instance(void *state,
     if (s->groups_known &&
         !any_open(s, instance->group_ids, instance->ngroup_ids))
         return ERR_OK;
-    rc = findings_add(&s->findings, instance, true, err);
+    rc = findings_add(&s->findings, instance, s->groups_known, err);
     if (!rc && !s->groups_known &&
         findings_bytes(&s->findings) > s->pending_max)
         drop_candidates(s);
@@ -312,27 +310,40 @@ static void groups_event(struct exposure_state *s, enum fold_event event)
     }
 }
 
+static bool is_exposed(const void *state, const struct finding *row)
+{
+    return any_open(state, row->group_ids, row->ngroup_ids);
+}
+
+/* Before the groups are known pending_max is the limit, see above. */
+static void keep_to_limit(struct exposure_state *s)
+{
+    if (!s->groups_known || !findings_are_over(&s->findings))
+        return;
+    findings_filter(&s->findings, is_exposed, s);
+    findings_trim(&s->findings);
+}
+
 static void instances_event(struct exposure_state *s, enum fold_event event)
 {
     switch (event) {
     case FOLD_LISTING_BEGIN:
         s->dropped = false;
-        s->listing_begin = findings_mark(&s->findings);
-        s->committed = s->listing_begin;
+        findings_begin(&s->findings);
         break;
     case FOLD_PAGE_COMMIT:
-        s->committed = findings_mark(&s->findings);
+        findings_commit(&s->findings);
+        keep_to_limit(s);
         break;
     case FOLD_LISTING_RESTART:
         /* The listing has a second chance, so no follow-up is due. */
         if (s->dropped)
             s->nfilters = 0;
         s->dropped = false;
-        s->committed = s->listing_begin;
-        findings_rollback(&s->findings, s->committed);
+        findings_restart(&s->findings);
         break;
     case FOLD_PAGE_ROLLBACK:
-        findings_rollback(&s->findings, s->committed);
+        findings_rollback(&s->findings);
         break;
     case FOLD_LISTING_END:
         break;
@@ -358,26 +369,14 @@ static bool exposure_wants_more(const void *state, enum fold_listing listing)
            (!s->dropped && !(s->groups_known && s->ngroups == 0));
 }
 
-/* Keeps the candidates that are in an open group. */
-static void keep_exposed(struct exposure_state *s)
-{
-    struct findings *f = &s->findings;
-    size_t n = 0;
-
-    for (size_t i = 0; i < f->nrows; i++)
-        if (any_open(s, f->rows[i].group_ids, f->rows[i].ngroup_ids))
-            f->rows[n++] = f->rows[i];
-    f->nrows = n;
-    findings_sort_unique(f);
-}
-
 static enum err_code exposure_end(void *state, struct fold_follow_up *out,
                                   struct err *err)
 {
     struct exposure_state *s = state;
 
     if (s->nfilters == 0 || s->ngroups == 0) {
-        keep_exposed(s);
+        findings_filter(&s->findings, is_exposed, s);
+        findings_end(&s->findings);
         return ERR_OK;
     }
     free(s->filter_values);
@@ -394,57 +393,79 @@ static enum err_code exposure_end(void *state, struct fold_follow_up *out,
     return ERR_OK;
 }
 
-static size_t exposure_nrows(const void *state)
+static struct fold_tally exposure_tally(const void *state)
 {
-    const struct exposure_state *s = state;
-
-    return s->findings.nrows;
+    return findings_tally(&((const struct exposure_state *)state)->findings);
 }
 
-static json_t *opening_json(const struct open_group *group,
+/* The group's name is left out where names are. */
+static json_t *opening_json(const struct exposure_state *s,
+                            const struct open_group *group,
                             const struct opening *o)
 {
     char ports[PORTS_TEXT_MAX + 1];
     const struct ec2_permission *rule = &o->rule;
+    json_t *object = json_pack("{s:s%, s:i, s:i}", "ipProtocol",
+                               rule->protocol.p, rule->protocol.len, "fromPort",
+                               rule->from_port, "toPort", rule->to_port);
+    bool ok = object != NULL;
 
     ports_describe(rule, ports);
-    return json_pack("{s:s%, s:i, s:i, s:s%, s:s%, s:s%, s:s}", "ipProtocol",
-                     rule->protocol.p, rule->protocol.len, "fromPort",
-                     rule->from_port, "toPort", rule->to_port, "allowFrom",
-                     group->name.p, group->name.len, "groupId", group->id.p,
-                     group->id.len, "cidr", o->cidr.p, o->cidr.len, "ports",
-                     ports);
+    if (ok && !s->criteria->names_off)
+        ok = !json_object_set_new(object, "allowFrom",
+                                  json_stringn(group->name.p, group->name.len));
+    if (ok &&
+        !json_object_set_new(object, "groupId",
+                             json_stringn(group->id.p, group->id.len)) &&
+        !json_object_set_new(object, "cidr",
+                             json_stringn(o->cidr.p, o->cidr.len)) &&
+        !json_object_set_new(object, "ports", json_string(ports)))
+        return object;
+    json_decref(object);
+    return NULL;
 }
 
-/* Adds a group's openings to the array; false when out of memory. */
-static bool add_openings(json_t *permissions, const struct open_group *group)
+/* Adds a group's openings to the array, up to max of them in all, and counts
+ * those beyond; false when out of memory. */
+static bool add_openings(const struct exposure_state *s,
+                         const struct open_group *group, json_t *permissions,
+                         size_t max, size_t *nomitted)
 {
-    for (size_t i = 0; i < group->nopenings; i++)
-        if (json_array_append_new(permissions,
-                                  opening_json(group, &group->openings[i])))
+    for (size_t i = 0; i < group->nopenings; i++) {
+        if (json_array_size(permissions) >= max)
+            ++*nomitted;
+        else if (json_array_append_new(
+                     permissions, opening_json(s, group, &group->openings[i])))
             return false;
+    }
     return true;
 }
 
-static enum err_code exposure_row(const void *state, const char *region,
-                                  size_t i, json_t **out, struct err *err)
+static enum err_code exposure_row(const void *state,
+                                  const struct fold_row *which, json_t **out,
+                                  struct err *err)
 {
     const struct exposure_state *s = state;
-    const struct finding *row = &s->findings.rows[i];
+    const struct finding *row = &s->findings.rows[which->i];
     json_t *permissions = json_array();
-    json_t *object = findings_row_json(row, region);
+    json_t *object = findings_row_json(&s->findings, which);
+    size_t nomitted = 0;
     bool ok = permissions && object;
 
     /* Both lists are sorted by group, so the result is too. */
     for (size_t k = 0; ok && k < row->ngroup_ids; k++) {
         const struct open_group *group = find_group(s, row->group_ids[k]);
 
-        ok = !group || add_openings(permissions, group);
+        ok = !group ||
+             add_openings(s, group, permissions, which->list_max, &nomitted);
     }
-    if (ok && json_object_set(object, "permissions", permissions) == 0)
+    if (ok)
+        ok = !json_object_set(object, "permissions", permissions);
+    if (ok && nomitted)
+        ok = !json_object_set_new(object, "permissionsOmitted",
+                                  json_integer((json_int_t)nomitted));
+    if (ok)
         *out = json_incref(object);
-    else
-        ok = false;
     json_decref(object);
     json_decref(permissions);
     return ok ? ERR_OK : err_nomem(err, "exposure");
@@ -459,6 +480,6 @@ const struct fold FOLD_EXPOSURE = {
     .event = exposure_event,
     .wants_more = exposure_wants_more,
     .region_end = exposure_end,
-    .nrows = exposure_nrows,
+    .tally = exposure_tally,
     .row = exposure_row,
 };

@@ -2,35 +2,73 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
-/* Bytes of the control character at the front of text, 0: it is none. */
-static size_t control_len(struct span text)
+#include "base/utf8.h"
+
+/* U+2026, what stands for the rest of a longer text. */
+#define ELLIPSIS "\xE2\x80\xA6"
+#define ELLIPSIS_LEN (sizeof(ELLIPSIS) - 1)
+#define CHARACTER_MAX 4 /* bytes */
+
+/* What has no shape of its own or changes that of others. */
+static bool is_unseen(uint32_t c)
 {
-    unsigned char c = (unsigned char)text.p[0];
+    static const struct {
+        uint32_t first;
+        uint32_t last;
+    } UNSEEN[] = {
+        {0x0000, 0x001F},   /* control */
+        {0x007F, 0x009F},   /* control */
+        {0x00AD, 0x00AD},   /* soft hyphen */
+        {0x061C, 0x061C},   /* Arabic letter mark */
+        {0x180B, 0x180F},   /* Mongolian selectors and vowel separator */
+        {0x200B, 0x200F},   /* zero width, direction marks */
+        {0x2028, 0x202E},   /* line ends, direction */
+        {0x2060, 0x206F},   /* invisible operators, isolates */
+        {0xFE00, 0xFE0F},   /* variation selectors */
+        {0xFEFF, 0xFEFF},   /* zero width no-break space */
+        {0xFFF9, 0xFFFB},   /* interlinear annotation */
+        {0xE0000, 0xE01EF}, /* tags, variation selectors */
+    };
 
-    if (c < 0x20 || c == 0x7F)
-        return 1;
-    /* U+0080 to U+009F are C2 80 to C2 9F in UTF-8. */
-    if (c == 0xC2 && text.len > 1 && (unsigned char)text.p[1] < 0xA0)
-        return 2;
-    return 0;
+    for (size_t i = 0; i < sizeof(UNSEEN) / sizeof(UNSEEN[0]); i++)
+        if (c >= UNSEEN[i].first && c <= UNSEEN[i].last)
+            return true;
+    return false;
 }
 
 struct span label_copy(struct arena *arena, struct span text)
 {
-    char *copy = arena_alloc(arena, text.len + 1);
+    size_t max = text.len < LABEL_MAX * CHARACTER_MAX
+                     ? text.len
+                     : LABEL_MAX * CHARACTER_MAX;
+    char *copy = arena_alloc(arena, max + ELLIPSIS_LEN + 1);
     size_t len = 0;
+    size_t nchars = 0;
+    size_t cut = 0; /* where LABEL_MAX - 1 characters end */
 
     if (!copy)
         return (struct span){NULL, 0};
     while (text.len) {
-        size_t skip = control_len(text);
+        uint32_t c = 0;
+        size_t taken = utf8_read(text, &c);
+        bool keep = taken && !is_unseen(c);
 
-        if (!skip)
-            copy[len++] = text.p[0];
-        skip = skip ? skip : 1;
-        text.p += skip;
-        text.len -= skip;
+        if (keep && nchars == LABEL_MAX) {
+            memcpy(copy + cut, ELLIPSIS, ELLIPSIS_LEN);
+            len = cut + ELLIPSIS_LEN;
+            break;
+        }
+        taken = taken ? taken : 1;
+        if (keep) {
+            memcpy(copy + len, text.p, taken);
+            len += taken;
+            if (++nchars == LABEL_MAX - 1)
+                cut = len;
+        }
+        text.p += taken;
+        text.len -= taken;
     }
     copy[len] = '\0';
     return (struct span){copy, len};

@@ -1,5 +1,8 @@
 #include "survey/question.h"
 
+#include "survey/count.h"
+#include "survey/summary.h"
+
 static const struct question QUESTIONS[] = {
     {
         .name = "count_instances",
@@ -7,6 +10,7 @@ static const struct question QUESTIONS[] = {
         .params = QUESTION_REGIONS | QUESTION_STATES,
         .folds = {&FOLD_COUNT},
         .nfolds = 1,
+        .totals = count_totals,
         .failures_in_place = true,
     },
     {
@@ -23,6 +27,21 @@ static const struct question QUESTIONS[] = {
         .params =
             QUESTION_REGIONS | QUESTION_STATES | QUESTION_PORT | QUESTION_AFTER,
         .folds = {&FOLD_EXPOSURE},
+        .nfolds = 1,
+    },
+    {
+        .name = "summarize_instances",
+        .api_path = "/summary/{regions}",
+        .params = QUESTION_REGIONS | QUESTION_STATES,
+        .folds = {&FOLD_KINDS, &FOLD_OWNER, &FOLD_EXPOSURE},
+        .nfolds = 3,
+        .summarize = summary_row,
+    },
+    {
+        .name = "find_instances",
+        .api_path = "/find/{regions}",
+        .params = QUESTION_REGIONS | QUESTION_QUERY | QUESTION_AFTER,
+        .folds = {&FOLD_FIND},
         .nfolds = 1,
     },
 };

@@ -5,6 +5,13 @@
 
 #include "aws/region.h"
 
+/* One entry of the list. */
+struct scope_item {
+    char text[SCOPE_NAME_MAX + 1]; /* without the '!' */
+    bool is_pattern;
+    bool is_exclusion;
+};
+
 /* Copies at most SCOPE_NAME_MAX bytes, lower case, no half characters. U+0000
  * would end the name before its time and make it another one. */
 static void copy_name(struct span name, char out[SCOPE_NAME_MAX + 1])
@@ -24,35 +31,60 @@ static void copy_name(struct span name, char out[SCOPE_NAME_MAX + 1])
     out[len] = '\0';
 }
 
-static bool has_name(const struct scope *scope, const char *name)
+static enum err_code too_many(struct err *err)
 {
-    for (size_t i = 0; i < scope->n; i++)
-        if (strcmp(scope->entries[i].name, name) == 0)
+    return err_set(err, ERR_LIMIT,
+                   "more than %d regions in the list; use \"all\"",
+                   SCOPE_NAMES_MAX);
+}
+
+/* --- the list ------------------------------------------------------------ */
+
+static bool has_item(const struct scope *scope, const struct scope_item *item)
+{
+    for (size_t i = 0; i < scope->nitems; i++)
+        if (scope->items[i].is_exclusion == item->is_exclusion &&
+            strcmp(scope->items[i].text, item->text) == 0)
             return true;
     return false;
 }
 
-static enum err_code add_name(struct scope *scope, struct span name,
+static enum err_code add_item(struct scope *scope, struct span text,
                               struct err *err)
 {
-    char text[SCOPE_NAME_MAX + 1];
-    struct scope_entry *entries;
+    struct scope_item item = {.is_exclusion = text.p[0] == '!'};
+    struct scope_item *items;
 
-    copy_name(name, text);
-    if (has_name(scope, text))
+    if (item.is_exclusion)
+        text = span_trim((struct span){text.p + 1, text.len - 1});
+    copy_name(text, item.text);
+    if (strcmp(item.text, "all") == 0)
+        memcpy(item.text, "*", sizeof("*"));
+    item.is_pattern = strchr(item.text, '*') != NULL;
+    if (has_item(scope, &item))
         return ERR_OK;
-    if (scope->n >= SCOPE_NAMES_MAX)
-        return err_set(err, ERR_LIMIT,
-                       "more than %d regions in the list; use \"all\"",
-                       SCOPE_NAMES_MAX);
-    entries = realloc(scope->entries, (scope->n + 1) * sizeof(*entries));
-    if (!entries)
+    if (scope->nitems >= SCOPE_NAMES_MAX)
+        return too_many(err);
+    items = realloc(scope->items, (scope->nitems + 1) * sizeof(*items));
+    if (!items)
         return err_nomem(err, "scope");
-    scope->entries = entries;
-    entries[scope->n] = (struct scope_entry){.kind = SCOPE_UNKNOWN};
-    memcpy(entries[scope->n].name, text, sizeof(text));
-    scope->n++;
+    scope->items = items;
+    items[scope->nitems++] = item;
     return ERR_OK;
+}
+
+static bool is_every_region(const struct scope *scope)
+{
+    bool only_exclusions = true;
+
+    for (size_t i = 0; i < scope->nitems; i++) {
+        if (scope->items[i].is_exclusion)
+            continue;
+        if (strcmp(scope->items[i].text, "*") == 0)
+            return true;
+        only_exclusions = false;
+    }
+    return only_exclusions;
 }
 
 enum err_code scope_parse(struct span list, struct scope *out, struct err *err)
@@ -66,17 +98,42 @@ enum err_code scope_parse(struct span list, struct scope *out, struct err *err)
         part = span_trim(part);
         if (part.len == 0)
             continue;
-        if (span_eq_nocase(part, SPAN_LIT("all"))) {
-            scope_release(out);
-            break;
-        }
-        rc = add_name(out, part, err);
+        rc = add_item(out, part, err);
         if (rc) {
             scope_release(out);
             return rc;
         }
     }
-    out->all = out->n == 0;
+    out->all = is_every_region(out);
+    return ERR_OK;
+}
+
+/* --- the entries --------------------------------------------------------- */
+
+static bool has_name(const struct scope *scope, const char *name)
+{
+    for (size_t i = 0; i < scope->n; i++)
+        if (strcmp(scope->entries[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static enum err_code add_entry(struct scope *scope, const char *name,
+                               enum scope_kind kind, struct err *err)
+{
+    struct scope_entry *entries;
+
+    if (has_name(scope, name))
+        return ERR_OK;
+    if (scope->n >= SCOPE_NAMES_MAX)
+        return too_many(err);
+    entries = realloc(scope->entries, (scope->n + 1) * sizeof(*entries));
+    if (!entries)
+        return err_nomem(err, "scope");
+    scope->entries = entries;
+    entries[scope->n] = (struct scope_entry){.kind = kind};
+    memcpy(entries[scope->n].name, name, strlen(name) + 1);
+    scope->n++;
     return ERR_OK;
 }
 
@@ -84,28 +141,84 @@ static enum scope_kind kind_of(const struct atlas *atlas, const char *name)
 {
     if (!region_is_well_formed(span_of(name)))
         return SCOPE_ILL_FORMED;
+    if (!atlas_allows(atlas, span_of(name)))
+        return SCOPE_NOT_ALLOWED;
     return atlas_knows(atlas, span_of(name)) ? SCOPE_REGION : SCOPE_UNKNOWN;
+}
+
+static bool is_excluded(const struct scope *scope, const char *name)
+{
+    for (size_t i = 0; i < scope->nitems; i++)
+        if (scope->items[i].is_exclusion &&
+            span_fits(span_of(name), span_of(scope->items[i].text)))
+            return true;
+    return false;
+}
+
+/* The known regions that fit, by name; a pattern that fits none is an entry
+ * itself, so that it does not vanish. */
+static enum err_code add_fitting(struct scope *scope, const struct atlas *atlas,
+                                 const char *pattern, struct err *err)
+{
+    size_t n;
+    const char *const *names = atlas_regions(atlas, &n);
+    bool fits = false;
+
+    for (size_t i = 0; i < n; i++) {
+        enum err_code rc;
+
+        if (!span_fits(span_of(names[i]), span_of(pattern)) ||
+            !atlas_allows(atlas, span_of(names[i])))
+            continue;
+        fits = true;
+        if (is_excluded(scope, names[i]))
+            continue;
+        rc = add_entry(scope, names[i], SCOPE_REGION, err);
+        if (rc)
+            return rc;
+    }
+    return fits ? ERR_OK : add_entry(scope, pattern, SCOPE_NO_MATCH, err);
+}
+
+static enum err_code add_one(struct scope *scope, const struct atlas *atlas,
+                             const struct scope_item *item, struct err *err)
+{
+    enum scope_kind kind = kind_of(atlas, item->text);
+
+    /* That a region is left out which is not there is as was wished. */
+    if (item->is_exclusion)
+        return kind == SCOPE_ILL_FORMED && !item->is_pattern
+                   ? add_entry(scope, item->text, kind, err)
+                   : ERR_OK;
+    if (item->is_pattern)
+        return add_fitting(scope, atlas, item->text, err);
+    return is_excluded(scope, item->text)
+               ? ERR_OK
+               : add_entry(scope, item->text, kind, err);
+}
+
+static void forget_entries(struct scope *scope)
+{
+    free(scope->entries);
+    scope->entries = NULL;
+    scope->n = 0;
 }
 
 enum err_code scope_resolve(struct scope *scope, const struct atlas *atlas,
                             struct err *err)
 {
-    size_t n;
-    const char *const *names = atlas_regions(atlas, &n);
+    enum err_code rc = ERR_OK;
 
-    if (scope->all) {
-        scope_release(scope);
-        scope->all = true;
-        for (size_t i = 0; i < n; i++) {
-            enum err_code rc = add_name(scope, span_of(names[i]), err);
-
-            if (rc)
-                return rc;
-        }
-    }
-    for (size_t i = 0; i < scope->n; i++)
-        scope->entries[i].kind = kind_of(atlas, scope->entries[i].name);
-    return ERR_OK;
+    forget_entries(scope);
+    for (size_t i = 0; !rc && i < scope->nitems; i++)
+        if (!scope->all || scope->items[i].is_exclusion)
+            rc = add_one(scope, atlas, &scope->items[i], err);
+    if (!rc && scope->all)
+        rc = add_fitting(scope, atlas, "*", err);
+    /* An empty list of regions would read as an empty account. */
+    if (!rc && scope->n == 0)
+        rc = add_entry(scope, scope->items[0].text, SCOPE_EXCLUDED, err);
+    return rc;
 }
 
 size_t scope_count(const struct scope *scope, enum scope_kind kind)
@@ -120,5 +233,6 @@ size_t scope_count(const struct scope *scope, enum scope_kind kind)
 void scope_release(struct scope *scope)
 {
     free(scope->entries);
+    free(scope->items);
     *scope = (struct scope)SCOPE_INIT;
 }

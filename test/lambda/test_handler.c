@@ -255,7 +255,8 @@ static void test_handler_answer__answers_each_question(void **state)
     assert_answer(&t, 200,
                   "[{\"region\":\"us-east-1\",\"instanceId\":\"i-1\","
                   "\"instanceName\":\"\",\"state\":\"running\","
-                  "\"permissions\":[{\"ipProtocol\":\"tcp\",\"fromPort\":22,"
+                  "\"publicIp\":\"\",\"ipv6\":\"\",\"permissions\":[{"
+                  "\"ipProtocol\":\"tcp\",\"fromPort\":22,"
                   "\"toPort\":22,\"allowFrom\":\"g\",\"groupId\":\"sg-1\","
                   "\"cidr\":\"0.0.0.0/0\",\"ports\":\"22\"}]}]");
     theatre_release(&t);
@@ -284,7 +285,8 @@ static void test_handler_answer__takes_no_region_for_every_one(void **state)
 static void test_handler_answer__refuses_an_unknown_path(void **state)
 {
 #define THERE_ARE                                                              \
-    "\\\" not supported; there are " COUNT ", " OWNER ", " EXPOSURE "\"}"
+    "\\\" not supported; there are " COUNT ", " OWNER ", " EXPOSURE            \
+    ", /summary/{regions}, /find/{regions}\"}"
     struct theatre t;
 
     (void)state;
@@ -912,6 +914,7 @@ static void test_handler_answer__gives_an_object_if_that_is_wanted(void **state)
     assert_answer(&t, 404,
                   "{\"error\":\"api path \\\"/none\\\" not supported\","
                   "\"hint\":\"there are " COUNT ", " OWNER ", " EXPOSURE
+                  ", /summary/{regions}, /find/{regions}"
                   "\",\"retryable\":false}");
     theatre_release(&t);
 }

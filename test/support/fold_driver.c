@@ -11,6 +11,8 @@
 
 #include "support/records.h"
 
+const struct fold_row FIRST_ROW = {.region = "r", .list_max = SIZE_MAX};
+
 void fold_driver_init(struct fold_driver *d, const struct fold *fold,
                       struct fold_limits limits)
 {
@@ -104,14 +106,16 @@ struct fold_follow_up drive_end(struct fold_driver *d)
 char *driver_rows(const struct fold_driver *d)
 {
     json_t *rows = json_array();
-    size_t n = d->fold->nrows(d->state);
+    size_t n = d->fold->tally(d->state).nrows;
     struct err err = {0};
     char *text;
 
     for (size_t i = 0; i < n; i++) {
+        struct fold_row which = FIRST_ROW;
         json_t *row = NULL;
 
-        if (d->fold->row(d->state, "r", i, &row, &err))
+        which.i = i;
+        if (d->fold->row(d->state, &which, &row, &err))
             fail_msg("row %zu: %s", i, err.msg);
         assert_int_equal(json_array_append_new(rows, row), 0);
     }

@@ -24,6 +24,9 @@ struct fold_driver {
 #define ROOMY_LIMITS                                                           \
     ((struct fold_limits){.pending_max = 1 << 20, .rows_max = 1 << 20})
 
+/* The first row of the region "r", with all entries of its lists. */
+extern const struct fold_row FIRST_ROW;
+
 void fold_driver_init(struct fold_driver *d, const struct fold *fold,
                       struct fold_limits limits);
 void fold_driver_release(struct fold_driver *d);

@@ -126,7 +126,8 @@ class Output:
 
 FLEET_OPTIONS = {"--regions": 1, "--regions-file": 1, "--instances": 1,
                  "--instances-in": 1, "--seed": 1, "--groups": 1,
-                 "--open": 1, "--disabled": 1}
+                 "--open": 1, "--disabled": 1,
+                 "--hide-managed": 0}
 
 
 class Sim:
@@ -192,14 +193,19 @@ class Sim:
         options, kept = iter(self.options), []
         for option in options:
             if option in FLEET_OPTIONS:
-                kept += [option, next(options)]
+                kept += [option] + [next(options)
+                                    for _ in range(FLEET_OPTIONS[option])]
         return kept
 
-    def answers(self, question, regions=None):
-        """The right answer, computed from the fleet (a list)."""
+    def answers(self, question, regions=None, **asked):
+        """The right answer, computed from the fleet (a list); asked are
+        further options, such as states="running" or full=True."""
         argv = [self.program, "--print-answers", question, *self._fleet()]
         if regions:
             argv += ["--regions-asked", regions]
+        for name, value in asked.items():
+            option = "--" + name.replace("_", "-")
+            argv += [option] if value is True else [option, value]
         done = subprocess.run(argv, env=base_environment(), timeout=TIMEOUT_S,
                               stdin=subprocess.DEVNULL, capture_output=True,
                               check=False)
@@ -238,7 +244,8 @@ def event(question="count", regions="all", **more):
     """A Bedrock agent's event; question is a word or a whole apiPath."""
     paths = {"count": "/count/{regions}",
              "owner": "/check-without-owner/{regions}",
-             "exposure": "/check-open-permission/{regions}"}
+             "exposure": "/check-open-permission/{regions}",
+             "summary": "/summary/{regions}", "find": "/find/{regions}"}
     whole = {
         "messageVersion": "1.0",
         "agent": {"name": "ops", "id": "AGENTID", "alias": "TSTALIASID",

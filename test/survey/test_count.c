@@ -191,7 +191,7 @@ static void test_count__reports_every_failed_allocation(void **state)
         enum err_code rc;
 
         fail_alloc_at(n);
-        rc = FOLD_COUNT.row(count, "r", 0, &row, NULL);
+        rc = FOLD_COUNT.row(count, &FIRST_ROW, &row, NULL);
         if (!fail_alloc_stop()) {
             assert_int_equal(rc, ERR_OK);
             json_decref(row);

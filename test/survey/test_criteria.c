@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "support/records.h"
-#include "survey/criteria.h"
+#include "survey/match.h"
 #include "survey/scope.h"
 
 static const struct criteria_options NO_DEFAULTS = {0};

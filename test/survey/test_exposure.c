@@ -20,7 +20,8 @@
 /* The rows of instances without name, running, and what a rule looks like. */
 #define ROW(id, permissions)                                                   \
     "{\"region\":\"r\",\"instanceId\":\"" id "\",\"instanceName\":\"\","       \
-    "\"state\":\"running\",\"permissions\":[" permissions "]}"
+    "\"state\":\"running\",\"publicIp\":\"\",\"ipv6\":\"\",\"permissions\":"   \
+    "[" permissions "]}"
 #define SSH(name, id, cidr)                                                    \
     "{\"ipProtocol\":\"tcp\",\"fromPort\":22,\"toPort\":22,\"allowFrom\":"     \
     "\"" name "\",\"groupId\":\"" id "\",\"cidr\":\"" cidr "\","               \
@@ -81,7 +82,7 @@ static void test_exposure__is_a_rule_open_to_the_whole_internet(void **state)
         struct fold_driver d;
 
         run_region(&d, groups, instances);
-        if (d.fold->nrows(d.state) != (cases[i].open ? 1 : 0))
+        if (d.fold->tally(d.state).nrows != (cases[i].open ? 1 : 0))
             fail_msg("%s", cases[i].group);
         fold_driver_release(&d);
     }
@@ -97,7 +98,8 @@ static void test_exposure__tells_all_fields_of_a_rule(void **state)
     run_region(&d, groups, instances);
     assert_rows(&d, "[{\"region\":\"r\",\"instanceId\":\"i-1\","
                     "\"instanceName\":\"db\",\"state\":\"stopped\","
-                    "\"permissions\":[{\"ipProtocol\":\"-1\",\"fromPort\":0,"
+                    "\"publicIp\":\"\",\"ipv6\":\"\",\"permissions\":[{"
+                    "\"ipProtocol\":\"-1\",\"fromPort\":0,"
                     "\"toPort\":0,\"allowFrom\":\"my group\","
                     "\"groupId\":\"sg-1\",\"cidr\":\"::/0\","
                     "\"ports\":\"all traffic\"}]}]");
@@ -113,7 +115,7 @@ static void describe_permissions(const struct fold_driver *d, char *out,
     size_t i;
     const json_t *p;
 
-    assert_int_equal(d->fold->row(d->state, "r", 0, &row, NULL), ERR_OK);
+    assert_int_equal(d->fold->row(d->state, &FIRST_ROW, &row, NULL), ERR_OK);
     out[0] = '\0';
     json_array_foreach(json_object_get(row, "permissions"), i, p)
     {
@@ -311,11 +313,11 @@ static void test_exposure__keeps_candidates_up_to_the_limit(void **state)
     drive_event(&d, FOLD_INSTANCES, FOLD_LISTING_BEGIN);
     for (; wants_more(&d, FOLD_INSTANCES); n++)
         must_take(&d, FOLD_INSTANCES, "i-1=running||sg-1");
-    /* A candidate takes over 64 bytes, and less than 256. */
-    assert_in_range(n, max / 256, max / 64);
+    /* A candidate takes over 128 bytes, and less than 512. */
+    assert_in_range(n, max / 512, max / 128);
     /* Those that come after are not gathered anew. */
     must_take(&d, FOLD_INSTANCES, "i-1=running||sg-1");
-    assert_int_equal(d.fold->nrows(d.state), 0);
+    assert_int_equal(d.fold->tally(d.state).nrows, 0);
     drive_event(&d, FOLD_INSTANCES, FOLD_PAGE_COMMIT);
     drive_event(&d, FOLD_INSTANCES, FOLD_LISTING_END);
     drive_listing(&d, FOLD_GROUPS, groups);
@@ -336,29 +338,134 @@ test_exposure__limits_candidates_no_more_once_groups_are_known(void **state)
     drive_listing(&d, FOLD_GROUPS, groups);
     drive_listing(&d, FOLD_INSTANCES, instances);
     assert_null(drive_end(&d).filter);
-    assert_int_equal(d.fold->nrows(d.state), 2);
+    assert_int_equal(d.fold->tally(d.state).nrows, 2);
     fold_driver_release(&d);
 }
 
-static void test_exposure__ends_at_the_limit_of_rows(void **state)
+/* Pages of one instance, the largest id first: the smallest ids stay. */
+static void test_exposure__counts_what_is_past_the_limit(void **state)
 {
     static const char *const groups[] = {"sg-1=g|tcp 22 22 0.0.0.0/0", NULL};
     struct fold_driver d;
-    struct err err = {0};
+    struct fold_tally tally;
+    json_t *row = NULL;
 
     (void)state;
     fold_driver_init(
         &d, &FOLD_EXPOSURE,
-        (struct fold_limits){.pending_max = 512, .rows_max = 1024});
-    drive_listing(&d, FOLD_GROUPS, groups);
+        (struct fold_limits){.pending_max = 1 << 20, .rows_max = 1024});
     drive_event(&d, FOLD_INSTANCES, FOLD_LISTING_BEGIN);
-    for (int i = 0; i < 1000; i++)
-        must_take(&d, FOLD_INSTANCES, "i-1=running||sg-2");
-    for (int i = 0; i < 100 && !err.code; i++)
-        (void)!drive_instance(&d, "i-2=running||sg-1", &err);
-    assert_int_equal(err.code, ERR_LIMIT);
-    assert_string_equal(err.msg,
-                        "findings: more than 1024 bytes in one region");
+    for (int i = 99; i >= 0; i--) {
+        char text[64];
+
+        if (i == 50)
+            drive_listing(&d, FOLD_GROUPS, groups);
+        (void)snprintf(text, sizeof(text), "i-%02d=running||sg-%d", i, i % 2);
+        must_take(&d, FOLD_INSTANCES, text);
+        drive_event(&d, FOLD_INSTANCES, FOLD_PAGE_COMMIT);
+    }
+    drive_event(&d, FOLD_INSTANCES, FOLD_LISTING_END);
+    (void)drive_end(&d);
+    tally = d.fold->tally(d.state);
+    assert_in_range(tally.nrows, 4, 7);
+    assert_int_equal(tally.nrows + tally.nbeyond, 50);
+    assert_int_equal(d.fold->row(d.state, &FIRST_ROW, &row, NULL), ERR_OK);
+    assert_string_equal(json_string_value(json_object_get(row, "instanceId")),
+                        "i-01");
+    json_decref(row);
+    fold_driver_release(&d);
+}
+
+/* Those told before are counted, also when they had to wait for the groups or
+ * come in two calls. */
+static void test_exposure__goes_on_after_an_instance(void **state)
+{
+    static const char *const groups[] = {"sg-1=g|tcp 22 22 0.0.0.0/0", NULL};
+    static const char *const instances[] = {
+        "i-4=running||sg-1", "i-1=running||sg-1", "i-2=running||sg-2",
+        "i-3=running||sg-1", NULL};
+
+    (void)state;
+    for (int way = 0; way < 3; way++) {
+        struct fold_driver d;
+        struct fold_tally tally;
+        char *rows;
+
+        fold_driver_init(&d, &FOLD_EXPOSURE, way == 2 ? NO_ROOM : ROOMY_LIMITS);
+        d.criteria.after_region = SPAN_LIT("us-east-1");
+        d.criteria.after_id = SPAN_LIT("i-3");
+        d.criteria.after_is_there = true;
+        if (way == 0)
+            drive_listing(&d, FOLD_GROUPS, groups);
+        drive_listing(&d, FOLD_INSTANCES, instances);
+        if (way != 0)
+            drive_listing(&d, FOLD_GROUPS, groups);
+        while (drive_end(&d).filter)
+            drive_listing(&d, FOLD_FOLLOW_UP, instances);
+        tally = d.fold->tally(d.state);
+        assert_int_equal(tally.nrows, 1);
+        assert_int_equal(tally.nbefore, 2);
+        assert_int_equal(tally.nbeyond, 0);
+        rows = driver_rows(&d);
+        assert_non_null(strstr(rows, "\"instanceId\":\"i-4\""));
+        free(rows);
+        fold_driver_release(&d);
+    }
+}
+
+static void test_exposure__shortens_a_row_and_says_so(void **state)
+{
+    static const char *const groups[] = {
+        "sg-1=g|tcp 1 1 ::/0|tcp 2 2 ::/0|tcp 3 3 ::/0",
+        "sg-2=g|tcp 4 4 ::/0|tcp 5 5 ::/0", NULL};
+    static const char *const instances[] = {"i-1=running||sg-1 sg-2", NULL};
+    struct fold_driver d;
+
+    (void)state;
+    fold_driver_init(&d, &FOLD_EXPOSURE, ROOMY_LIMITS);
+    drive_listing(&d, FOLD_GROUPS, groups);
+    drive_listing(&d, FOLD_INSTANCES, instances);
+    (void)drive_end(&d);
+    for (size_t max = 0; max < 7; max++) {
+        struct fold_row which = {.region = "r", .list_max = max};
+        size_t shown = max < 5 ? max : 5;
+        json_t *row = NULL;
+        const json_t *omitted;
+
+        assert_int_equal(d.fold->row(d.state, &which, &row, NULL), ERR_OK);
+        omitted = json_object_get(row, "permissionsOmitted");
+        assert_int_equal(json_array_size(json_object_get(row, "permissions")),
+                         shown);
+        assert_int_equal(json_integer_value(omitted), 5 - shown);
+        assert_int_equal(omitted == NULL, shown == 5);
+        json_decref(row);
+    }
+    fold_driver_release(&d);
+}
+
+static void test_exposure__leaves_names_out_where_they_are_off(void **state)
+{
+    static const char *const groups[] = {"sg-1=secret|tcp 1 1 ::/0", NULL};
+    static const char *const instances[] = {"i-1=running|Name=secret|sg-1",
+                                            NULL};
+    const struct criteria no_names = {.names_off = true};
+    const struct fold_options options = {.limits = ROOMY_LIMITS,
+                                         .criteria = &no_names};
+    struct fold_driver d = {.fold = &FOLD_EXPOSURE};
+    char *rows;
+
+    (void)state;
+    assert_int_equal(FOLD_EXPOSURE.region_begin(&options, &d.state, NULL),
+                     ERR_OK);
+    drive_listing(&d, FOLD_GROUPS, groups);
+    drive_listing(&d, FOLD_INSTANCES, instances);
+    (void)drive_end(&d);
+    rows = driver_rows(&d);
+    assert_non_null(strstr(rows, "\"groupId\":\"sg-1\""));
+    assert_null(strstr(rows, "secret"));
+    assert_null(strstr(rows, "instanceName"));
+    assert_null(strstr(rows, "allowFrom"));
+    free(rows);
     fold_driver_release(&d);
 }
 
@@ -562,7 +669,7 @@ static enum err_code run_all(struct err *err)
     rc = FOLD_EXPOSURE.region_end(d.state, &f, err);
     if (rc)
         goto out;
-    rc = FOLD_EXPOSURE.row(d.state, "r", 0, &row, err);
+    rc = FOLD_EXPOSURE.row(d.state, &FIRST_ROW, &row, err);
 
 out:
     assert_true(!rc == !!row);
@@ -679,7 +786,10 @@ int main(void)
         cmocka_unit_test(test_exposure__keeps_candidates_up_to_the_limit),
         cmocka_unit_test(
             test_exposure__limits_candidates_no_more_once_groups_are_known),
-        cmocka_unit_test(test_exposure__ends_at_the_limit_of_rows),
+        cmocka_unit_test(test_exposure__counts_what_is_past_the_limit),
+        cmocka_unit_test(test_exposure__goes_on_after_an_instance),
+        cmocka_unit_test(test_exposure__shortens_a_row_and_says_so),
+        cmocka_unit_test(test_exposure__leaves_names_out_where_they_are_off),
         cmocka_unit_test(test_exposure__ends_at_the_limit_of_groups),
         cmocka_unit_test(test_exposure__keeps_to_what_was_committed),
         cmocka_unit_test(

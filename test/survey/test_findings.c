@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,13 +12,27 @@
 
 #include "support/fail_alloc.h"
 #include "support/records.h"
+#include "survey/criteria.h"
 #include "survey/findings.h"
 
 #define ROOMY ((size_t)1024 * 1024)
+#define EVERYTHING                                                             \
+    (FINDINGS_NAMES | FINDINGS_PUBLIC | FINDINGS_PRIVATE | FINDINGS_GROUPS)
+
+static const struct criteria ALL = {0};
+
+static struct findings new_findings(size_t max_bytes, unsigned parts)
+{
+    const struct fold_options options = {.limits = {.rows_max = max_bytes},
+                                         .criteria = &ALL};
+    struct findings f;
+
+    findings_init(&f, &options, parts);
+    return f;
+}
 
 /* Adds what text says, from memory that is overwritten afterwards. */
-static enum err_code add(struct findings *f, const char *text, bool with_groups,
-                         struct err *err)
+static enum err_code add(struct findings *f, const char *text, struct err *err)
 {
     struct instance_record record;
     char *copy = strdup(text);
@@ -25,7 +40,7 @@ static enum err_code add(struct findings *f, const char *text, bool with_groups,
 
     assert_non_null(copy);
     instance_record_init(&record, copy);
-    rc = findings_add(f, &record.instance, with_groups, err);
+    rc = findings_add(f, &record.instance, true, err);
     memset(copy, '#', strlen(text));
     free(copy);
     return rc;
@@ -35,7 +50,7 @@ static void must_add(struct findings *f, const char *text)
 {
     struct err err = {0};
 
-    if (add(f, text, true, &err))
+    if (add(f, text, &err))
         fail_msg("%s: %s", text, err.msg);
 }
 
@@ -59,7 +74,7 @@ static void assert_ids(const struct findings *f, const char *expected)
 
 static void test_findings_add__copies_what_it_keeps(void **state)
 {
-    struct findings f = FINDINGS_INIT(ROOMY);
+    struct findings f = new_findings(ROOMY, EVERYTHING);
     const struct finding *row;
 
     (void)state;
@@ -77,7 +92,7 @@ static void test_findings_add__copies_what_it_keeps(void **state)
 
 static void test_findings_add__keeps_each_group_once_and_sorted(void **state)
 {
-    struct findings f = FINDINGS_INIT(ROOMY);
+    struct findings f = new_findings(ROOMY, EVERYTHING);
     const struct finding *row;
 
     (void)state;
@@ -90,14 +105,18 @@ static void test_findings_add__keeps_each_group_once_and_sorted(void **state)
     findings_release(&f);
 }
 
-static void test_findings_add__leaves_groups_out_when_not_wanted(void **state)
+static void test_findings_add__keeps_the_parts_that_are_wanted(void **state)
 {
-    struct findings f = FINDINGS_INIT(ROOMY);
-    struct err err = {0};
+    struct findings f = new_findings(ROOMY, 0);
 
     (void)state;
-    assert_int_equal(add(&f, "i-1=running||sg-1", false, &err), ERR_OK);
+    must_add(&f, "i-1=running|Name=web|sg-1");
     assert_int_equal(f.rows[0].ngroup_ids, 0);
+    assert_null(f.rows[0].name.p);
+    assert_null(f.rows[0].private_ip.p);
+    assert_null(f.rows[0].public_ip.p);
+    assert_null(f.rows[0].ipv6.p);
+    assert_non_null(f.rows[0].type.p);
     findings_release(&f);
 }
 
@@ -119,7 +138,7 @@ static void test_findings_add__picks_the_name_tag(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct findings f = FINDINGS_INIT(ROOMY);
+        struct findings f = new_findings(ROOMY, EVERYTHING);
 
         must_add(&f, cases[i].text);
         if (!span_eq_str(f.rows[0].name, cases[i].name))
@@ -128,32 +147,9 @@ static void test_findings_add__picks_the_name_tag(void **state)
     }
 }
 
-static void test_findings_add__ends_at_the_limit(void **state)
-{
-    struct findings f = FINDINGS_INIT((size_t)4096);
-    struct err err = {0};
-    size_t bytes = 0;
-    size_t n;
-
-    (void)state;
-    for (n = 0; n < 1000; n++) {
-        bytes = findings_bytes(&f);
-        if (add(&f, "i-1=running|Name=web|sg-1 sg-2", true, &err))
-            break;
-    }
-    assert_int_equal(err.code, ERR_LIMIT);
-    assert_string_equal(err.msg,
-                        "findings: more than 4096 bytes in one region");
-    /* What a row has is 10 words or more, and far from a whole kilobyte. */
-    assert_in_range(n, 4, 4096 / 80);
-    assert_int_equal(f.nrows, n);
-    assert_int_equal(findings_bytes(&f), bytes);
-    findings_release(&f);
-}
-
 static void test_findings_add__reports_every_failed_allocation(void **state)
 {
-    struct findings f = FINDINGS_INIT(ROOMY);
+    struct findings f = new_findings(ROOMY, EVERYTHING);
     size_t n;
 
     (void)state;
@@ -172,43 +168,74 @@ static void test_findings_add__reports_every_failed_allocation(void **state)
         assert_int_equal(f.nrows, 0);
         assert_int_equal(findings_bytes(&f), 0);
         findings_release(&f);
+        f = new_findings(ROOMY, EVERYTHING);
     }
-    assert_int_equal(n, 2); /* the rows, and a block for the texts */
+    /* The rows, the numbers for those without, and a block for the texts. */
+    assert_int_equal(n, 3);
     assert_ids(&f, "i-1 ");
     findings_release(&f);
 }
 
-static void test_findings_rollback__drops_the_rows_since_the_mark(void **state)
+/* One page past all reason, in an arena that a test can fill. */
+static void test_findings_add__bounds_one_page(void **state)
 {
-    struct findings f = FINDINGS_INIT(ROOMY);
-    struct findings_mark none = findings_mark(&f);
-    struct findings_mark one;
+    struct findings f = new_findings(0, EVERYTHING);
+    char *groups = malloc(300000);
+    struct err err = {0};
+    size_t len;
+    int n;
+
+    (void)state;
+    len = (size_t)snprintf(groups, 300000, "i-1=running||");
+    memset(groups + len, 'g', 280000);
+    groups[len + 280000] = '\0';
+    findings_begin(&f);
+    for (n = 0; n < 1000 && !add(&f, groups, &err); n++)
+        ;
+    assert_int_equal(err.code, ERR_LIMIT);
+    assert_string_equal(err.msg,
+                        "findings: one page takes more than 16777216 bytes");
+    assert_in_range(n, 50, 60);
+    assert_int_equal(f.nrows, n);
+    free(groups);
+    findings_release(&f);
+}
+
+static void test_findings_rollback__drops_the_rows_since_a_commit(void **state)
+{
+    struct findings f = new_findings(ROOMY, EVERYTHING);
     size_t bytes;
 
     (void)state;
+    findings_begin(&f);
     must_add(&f, "i-1=running|Name=web|sg-1");
-    one = findings_mark(&f);
+    findings_commit(&f);
     bytes = findings_bytes(&f);
     for (int i = 0; i < 200; i++)
         must_add(&f, "i-2=running|Name=other|sg-1 sg-2 sg-3");
-    findings_rollback(&f, one);
+    findings_rollback(&f);
     assert_int_equal(findings_bytes(&f), bytes);
     must_add(&f, "i-3=stopped");
+    findings_commit(&f);
     assert_ids(&f, "i-1 i-3 ");
     assert_string_equal(f.rows[0].name.p, "web");
-    findings_rollback(&f, none);
+    findings_begin(&f);
+    must_add(&f, "i-4=stopped");
+    findings_commit(&f);
+    findings_restart(&f);
+    assert_ids(&f, "i-1 i-3 ");
+    findings_reset(&f);
     assert_ids(&f, "");
     assert_int_equal(findings_bytes(&f), 0);
     findings_release(&f);
 }
 
-static void
-test_findings_sort_unique__sorts_and_drops_repeated_ids(void **state)
+static void test_findings_end__sorts_and_drops_repeated_ids(void **state)
 {
-    struct findings f = FINDINGS_INIT(ROOMY);
+    struct findings f = new_findings(ROOMY, EVERYTHING);
 
     (void)state;
-    findings_sort_unique(&f);
+    findings_end(&f);
     assert_ids(&f, "");
     must_add(&f, "i-b=running");
     must_add(&f, "i-aa=running");
@@ -216,35 +243,274 @@ test_findings_sort_unique__sorts_and_drops_repeated_ids(void **state)
     must_add(&f, "i-B=running");
     must_add(&f, "i-a=running");
     must_add(&f, "i-b=running");
-    findings_sort_unique(&f);
+    findings_end(&f);
     assert_ids(&f, "i-B i-a i-aa i-b ");
     findings_release(&f);
 }
 
-static void test_findings_row_json__writes_the_four_fields(void **state)
+/* --- the limit, and where the answer goes on ------------------------------ */
+
+/* Instances, in an order of arrival of their own each time, some twice. */
+#define NUMBERS 60
+
+/* What is kept is a matter of the ids alone. */
+static void test_findings_end__keeps_the_smallest_ids_that_fit(void **state)
 {
-    struct findings f = FINDINGS_INIT(ROOMY);
-    json_t *row;
-    char *text;
+    (void)state;
+    for (size_t max = 0; max < 6000; max += 700) {
+        size_t expected = SIZE_MAX;
+
+        for (unsigned seed = 1; seed < 40; seed++) {
+            struct findings f = new_findings(max, FINDINGS_NAMES);
+            struct fold_tally tally;
+
+            findings_begin(&f);
+            for (unsigned i = NUMBERS; i-- > 0;) {
+                char text[64];
+                unsigned number = (i * 7 + seed) % NUMBERS;
+
+                (void)snprintf(text, sizeof(text), "i-%02u=running|Name=n%02u",
+                               number, number);
+                must_add(&f, text);
+                if ((seed + i) % 4 == 0)
+                    must_add(&f, text);
+                if ((seed * i) % 3 == 0) {
+                    findings_commit(&f);
+                    if (findings_are_over(&f))
+                        findings_trim(&f);
+                }
+            }
+            findings_commit(&f);
+            findings_end(&f);
+            tally = findings_tally(&f);
+            if (expected == SIZE_MAX)
+                expected = tally.nrows;
+            assert_int_equal(tally.nrows, expected);
+            assert_int_equal(tally.nrows + tally.nbeyond, NUMBERS);
+            for (size_t i = 0; i < f.nrows; i++) {
+                char id[32];
+                char name[32];
+
+                (void)snprintf(id, sizeof(id), "i-%02zu", i);
+                (void)snprintf(name, sizeof(name), "n%02zu", i);
+                assert_string_equal(f.rows[i].id.p, id);
+                assert_string_equal(f.rows[i].name.p, name);
+            }
+            findings_release(&f);
+        }
+        /* A row takes about 160 bytes. */
+        assert_in_range(expected, max / 200, max / 144);
+    }
+}
+
+/* A page that is void leaves no trace in what is counted either. */
+static void test_findings_rollback__takes_back_what_was_counted(void **state)
+{
+    struct findings f = new_findings(0, 0);
+    struct fold_tally tally;
 
     (void)state;
-    must_add(&f, "i-1=running|Name=\"\xC3\xBC\" \\ \xF0\x9F\x98\x80");
-    row = findings_row_json(&f.rows[0], "eu-west-1");
-    text = json_dumps(row, JSON_COMPACT);
-    assert_string_equal(text, "{\"region\":\"eu-west-1\","
-                              "\"instanceId\":\"i-1\","
-                              "\"instanceName\":"
-                              "\"\\\"\xC3\xBC\\\" \\\\ \xF0\x9F\x98\x80\","
-                              "\"state\":\"running\"}");
-    free(text);
-    json_decref(row);
+    findings_begin(&f);
+    must_add(&f, "i-5=running");
+    findings_commit(&f);
+    findings_trim(&f);
+    must_add(&f, "i-6=running");
+    must_add(&f, "i-7=running");
+    findings_rollback(&f);
+    must_add(&f, "i-8=running");
+    findings_commit(&f);
+    findings_end(&f);
+    tally = findings_tally(&f);
+    assert_int_equal(tally.nrows, 0);
+    assert_int_equal(tally.nbeyond, 2);
     findings_release(&f);
+}
+
+/* After a trim the rows of a listing cannot be told from older ones; what the
+ * listing repeats is the same instances. */
+static void test_findings_restart__keeps_what_was_trimmed(void **state)
+{
+    struct findings f = new_findings(1000, 0);
+    struct fold_tally tally;
+
+    (void)state;
+    findings_begin(&f);
+    for (int i = 0; i < 20; i++) {
+        char text[32];
+
+        (void)snprintf(text, sizeof(text), "i-%02d=running", i);
+        must_add(&f, text);
+    }
+    findings_commit(&f);
+    assert_true(findings_are_over(&f));
+    findings_trim(&f);
+    findings_restart(&f);
+    for (int i = 0; i < 20; i++) {
+        char text[32];
+
+        (void)snprintf(text, sizeof(text), "i-%02d=running", i);
+        must_add(&f, text);
+    }
+    findings_commit(&f);
+    findings_end(&f);
+    tally = findings_tally(&f);
+    assert_in_range(tally.nrows, 5, 6);
+    assert_int_equal(tally.nrows + tally.nbeyond, 20);
+    findings_release(&f);
+}
+
+/* Without memory for it a trim still cuts, and all else goes on. */
+static void test_findings_trim__needs_no_memory_to_cut(void **state)
+{
+    (void)state;
+    for (size_t n = 0;; n++) {
+        struct findings f = new_findings(1000, EVERYTHING);
+        bool failed;
+
+        findings_begin(&f);
+        for (int i = 19; i >= 0; i--) {
+            char text[64];
+
+            (void)snprintf(text, sizeof(text), "i-%02d=running|Name=x|sg-1", i);
+            must_add(&f, text);
+        }
+        findings_commit(&f);
+        fail_alloc_at(n);
+        findings_trim(&f);
+        failed = fail_alloc_stop();
+        must_add(&f, "i-99=running");
+        must_add(&f, "i-001=running");
+        findings_commit(&f);
+        findings_end(&f);
+        assert_string_equal(f.rows[0].id.p, "i-00");
+        assert_string_equal(f.rows[1].id.p, "i-001");
+        assert_int_equal(findings_tally(&f).nrows + findings_tally(&f).nbeyond,
+                         22);
+        findings_release(&f);
+        if (!failed)
+            break;
+    }
+}
+
+static void test_findings_end__begins_after_an_instance(void **state)
+{
+    static const struct {
+        size_t position; /* of the region that is read; "after" is in 1 */
+        bool is_there;
+        const char *ids;
+        size_t nbefore;
+    } cases[] = {
+        {0, true, "", 4},
+        {1, true, "i-30 i-40 ", 2},
+        {1, false, "i-10 i-20 i-30 i-40 ", 0},
+        {2, true, "i-10 i-20 i-30 i-40 ", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        for (int certain = 0; certain < 2; certain++) {
+            const struct criteria after = {
+                .after_region = SPAN_LIT("us-east-1"),
+                .after_id = SPAN_LIT("i-25"),
+                .after_position = 1,
+                .after_is_there = cases[i].is_there,
+            };
+            const struct fold_options options = {
+                .limits = {.rows_max = ROOMY},
+                .criteria = &after,
+                .position = cases[i].position,
+            };
+            static const char *const texts[] = {"i-40=running", "i-20=running",
+                                                "i-10=running", "i-20=running",
+                                                "i-30=running"};
+            struct findings f;
+
+            findings_init(&f, &options, 0);
+            findings_begin(&f);
+            for (size_t k = 0; k < 5; k++) {
+                struct instance_record record;
+
+                instance_record_init(&record, texts[k]);
+                assert_int_equal(
+                    findings_add(&f, &record.instance, certain, NULL), ERR_OK);
+            }
+            findings_commit(&f);
+            findings_end(&f);
+            assert_ids(&f, cases[i].ids);
+            assert_int_equal(findings_tally(&f).nbefore, cases[i].nbefore);
+            assert_int_equal(findings_tally(&f).nbeyond, 0);
+            findings_release(&f);
+        }
+}
+
+/* --- rows ----------------------------------------------------------------- */
+
+/* Row 0 as text; to be freed. */
+static char *row_text(const struct findings *f, bool full)
+{
+    const struct fold_row which = {.region = "eu-west-1", .full = full};
+    json_t *row = findings_row_json(f, &which);
+    char *text = json_dumps(row, JSON_COMPACT);
+
+    assert_non_null(text);
+    json_decref(row);
+    return text;
+}
+
+static void assert_row(unsigned parts, bool full, const char *expected)
+{
+    static const struct ec2_tag tags[] = {
+        {{"Name", 4}, {"\"\xC3\xBC\" \\ \xF0\x9F\x98\x80", 12}}};
+    static const struct ec2_address addresses[] = {
+        {{"10.0.0.5", 8}, EC2_PRIVATE_IP, false},
+        {{"10.0.0.4", 8}, EC2_PRIVATE_IP, true},
+        {{"198.51.100.7", 12}, EC2_PUBLIC_IP, false},
+    };
+    const struct ec2_instance instance = {
+        .id = SPAN_LIT("i-1"),
+        .state = SPAN_LIT("running"),
+        .type = SPAN_LIT("t3.micro"),
+        .launch_time = SPAN_LIT("2026-08-30T12:34:56.000Z"),
+        .tags = tags,
+        .ntags = 1,
+        .addresses = addresses,
+        .naddresses = 3,
+    };
+    struct findings f = new_findings(ROOMY, parts);
+    char *text;
+
+    assert_int_equal(findings_add(&f, &instance, true, NULL), ERR_OK);
+    text = row_text(&f, full);
+    assert_string_equal(text, expected);
+    free(text);
+    findings_release(&f);
+}
+
+static void test_findings_row_json__has_what_was_kept(void **state)
+{
+    (void)state;
+    assert_row(0, false,
+               "{\"region\":\"eu-west-1\",\"instanceId\":\"i-1\","
+               "\"state\":\"running\"}");
+    assert_row(FINDINGS_NAMES, false,
+               "{\"region\":\"eu-west-1\",\"instanceId\":\"i-1\","
+               "\"instanceName\":"
+               "\"\\\"\xC3\xBC\\\" \\\\ \xF0\x9F\x98\x80\","
+               "\"state\":\"running\"}");
+    assert_row(EVERYTHING, true,
+               "{\"region\":\"eu-west-1\",\"instanceId\":\"i-1\","
+               "\"instanceName\":"
+               "\"\\\"\xC3\xBC\\\" \\\\ \xF0\x9F\x98\x80\","
+               "\"state\":\"running\",\"instanceType\":\"t3.micro\","
+               "\"launchTime\":\"2026-08-30T12:34:56.000Z\","
+               "\"privateIp\":\"10.0.0.4\",\"publicIp\":\"198.51.100.7\","
+               "\"ipv6\":\"\"}");
 }
 
 static void
 test_findings_row_json__reports_every_failed_allocation(void **state)
 {
-    struct findings f = FINDINGS_INIT(ROOMY);
+    struct findings f = new_findings(ROOMY, EVERYTHING);
     size_t n;
 
     (void)state;
@@ -253,7 +519,8 @@ test_findings_row_json__reports_every_failed_allocation(void **state)
         json_t *row;
 
         fail_alloc_at(n);
-        row = findings_row_json(&f.rows[0], "eu-west-1");
+        row = findings_row_json(
+            &f, &(struct fold_row){.region = "eu-west-1", .full = true});
         if (!fail_alloc_stop()) {
             assert_non_null(row);
             json_decref(row);
@@ -265,43 +532,25 @@ test_findings_row_json__reports_every_failed_allocation(void **state)
     findings_release(&f);
 }
 
-static void
-test_findings_release__leaves_findings_that_can_be_used(void **state)
-{
-    struct findings f = FINDINGS_INIT((size_t)256);
-    struct err err = {0};
-
-    (void)state;
-    findings_release(&f);
-    must_add(&f, "i-1=running");
-    findings_release(&f);
-    assert_int_equal(f.nrows, 0);
-    assert_int_equal(findings_bytes(&f), 0);
-    must_add(&f, "i-2=running");
-    assert_ids(&f, "i-2 ");
-    while (!add(&f, "i-3=running", true, &err))
-        assert_true(f.nrows < 100);
-    assert_int_equal(err.code, ERR_LIMIT);
-    findings_release(&f);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_findings_add__copies_what_it_keeps),
         cmocka_unit_test(test_findings_add__keeps_each_group_once_and_sorted),
-        cmocka_unit_test(test_findings_add__leaves_groups_out_when_not_wanted),
+        cmocka_unit_test(test_findings_add__keeps_the_parts_that_are_wanted),
         cmocka_unit_test(test_findings_add__picks_the_name_tag),
-        cmocka_unit_test(test_findings_add__ends_at_the_limit),
         cmocka_unit_test(test_findings_add__reports_every_failed_allocation),
-        cmocka_unit_test(test_findings_rollback__drops_the_rows_since_the_mark),
-        cmocka_unit_test(
-            test_findings_sort_unique__sorts_and_drops_repeated_ids),
-        cmocka_unit_test(test_findings_row_json__writes_the_four_fields),
+        cmocka_unit_test(test_findings_add__bounds_one_page),
+        cmocka_unit_test(test_findings_rollback__drops_the_rows_since_a_commit),
+        cmocka_unit_test(test_findings_end__sorts_and_drops_repeated_ids),
+        cmocka_unit_test(test_findings_end__keeps_the_smallest_ids_that_fit),
+        cmocka_unit_test(test_findings_rollback__takes_back_what_was_counted),
+        cmocka_unit_test(test_findings_restart__keeps_what_was_trimmed),
+        cmocka_unit_test(test_findings_trim__needs_no_memory_to_cut),
+        cmocka_unit_test(test_findings_end__begins_after_an_instance),
+        cmocka_unit_test(test_findings_row_json__has_what_was_kept),
         cmocka_unit_test(
             test_findings_row_json__reports_every_failed_allocation),
-        cmocka_unit_test(
-            test_findings_release__leaves_findings_that_can_be_used),
     };
 
     /* So that fail_alloc reaches jansson's allocations. */

@@ -51,7 +51,7 @@ static void test_owner__is_any_tag_owner_with_a_value(void **state)
 
         fold_driver_init(&d, &FOLD_OWNER, ROOMY_LIMITS);
         drive_listing(&d, FOLD_INSTANCES, texts);
-        if (d.fold->nrows(d.state) != (cases[i].owned ? 0 : 1))
+        if (d.fold->tally(d.state).nrows != (cases[i].owned ? 0 : 1))
             fail_msg("%s", cases[i].text);
         fold_driver_release(&d);
     }
@@ -115,7 +115,7 @@ static void test_owner__ignores_other_listings(void **state)
     drive_event(&d, FOLD_GROUPS, FOLD_PAGE_ROLLBACK);
     drive_event(&d, FOLD_INSTANCES, FOLD_PAGE_COMMIT);
     drive_event(&d, FOLD_INSTANCES, FOLD_LISTING_END);
-    assert_int_equal(d.fold->nrows(d.state), 1);
+    assert_int_equal(d.fold->tally(d.state).nrows, 1);
     fold_driver_release(&d);
 }
 
@@ -213,22 +213,28 @@ static void test_owner__keeps_to_what_was_committed(void **state)
     }
 }
 
-static void test_owner__ends_at_the_limit_of_rows(void **state)
+static void test_owner__counts_what_is_past_the_limit(void **state)
 {
     struct fold_driver d;
-    struct err err = {0};
+    struct fold_tally tally;
 
     (void)state;
     fold_driver_init(&d, &FOLD_OWNER,
                      (struct fold_limits){.pending_max = 1, .rows_max = 1024});
     drive_event(&d, FOLD_INSTANCES, FOLD_LISTING_BEGIN);
-    for (int i = 0; i < 1000; i++)
-        must_take(&d, "i-1=running|Owner=ops");
-    for (int i = 0; i < 100 && !err.code; i++)
-        (void)!drive_instance(&d, "i-2=running", &err);
-    assert_int_equal(err.code, ERR_LIMIT);
-    assert_string_equal(err.msg,
-                        "findings: more than 1024 bytes in one region");
+    for (int i = 99; i >= 0; i--) {
+        char text[64];
+
+        (void)snprintf(text, sizeof(text), "i-%02d=running", i);
+        must_take(&d, text);
+        must_take(&d, "i-00=running|Owner=ops");
+        drive_event(&d, FOLD_INSTANCES, FOLD_PAGE_COMMIT);
+    }
+    drive_event(&d, FOLD_INSTANCES, FOLD_LISTING_END);
+    tally = d.fold->tally(d.state);
+    assert_in_range(tally.nrows, 4, 7);
+    assert_int_equal(tally.nrows + tally.nbeyond, 100);
+    assert_int_equal(tally.nbefore, 0);
     fold_driver_release(&d);
 }
 
@@ -249,7 +255,7 @@ static enum err_code run_region(struct err *err)
     if (!rc) {
         drive_event(&d, FOLD_INSTANCES, FOLD_PAGE_COMMIT);
         drive_event(&d, FOLD_INSTANCES, FOLD_LISTING_END);
-        rc = FOLD_OWNER.row(d.state, "r", 0, &row, err);
+        rc = FOLD_OWNER.row(d.state, &FIRST_ROW, &row, err);
     }
     assert_true(!rc == !!row);
     json_decref(row);
@@ -286,7 +292,7 @@ int main(void)
         cmocka_unit_test(test_owner__keeps_to_the_criteria),
         cmocka_unit_test(test_owner__ignores_other_listings),
         cmocka_unit_test(test_owner__keeps_to_what_was_committed),
-        cmocka_unit_test(test_owner__ends_at_the_limit_of_rows),
+        cmocka_unit_test(test_owner__counts_what_is_past_the_limit),
         cmocka_unit_test(test_owner__reports_every_failed_allocation),
     };
 

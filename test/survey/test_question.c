@@ -24,6 +24,10 @@ static const struct {
     {"/check-open-permission/{regions}", "exposed_instances", &FOLD_EXPOSURE,
      QUESTION_REGIONS | QUESTION_STATES | QUESTION_PORT | QUESTION_AFTER,
      false},
+    {"/summary/{regions}", "summarize_instances", &FOLD_KINDS,
+     QUESTION_REGIONS | QUESTION_STATES, false},
+    {"/find/{regions}", "find_instances", &FOLD_FIND,
+     QUESTION_REGIONS | QUESTION_QUERY | QUESTION_AFTER, false},
 };
 #define NEXPECTED (sizeof(EXPECTED) / sizeof(EXPECTED[0]))
 
@@ -124,7 +128,7 @@ test_question_table__has_folds_that_take_what_they_need(void **state)
                         fold->group);
             assert_true(fold->region_begin && fold->region_free &&
                         fold->instance);
-            assert_true(fold->event && fold->region_end && fold->nrows);
+            assert_true(fold->event && fold->region_end && fold->tally);
             assert_true(fold->row);
             fold->region_free(NULL);
         }

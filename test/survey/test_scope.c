@@ -12,11 +12,13 @@
 #include "survey/scope.h"
 
 /* A list that is configured needs no client. */
-static struct atlas *new_atlas(const char *regions)
+static struct atlas *new_atlas_that_allows(const char *regions,
+                                           const char *allowed)
 {
     const struct atlas_options options = {
         .home_region = "us-east-1",
         .configured = regions,
+        .allowed = allowed,
     };
     struct atlas *atlas = NULL;
     struct err err = {0};
@@ -24,6 +26,11 @@ static struct atlas *new_atlas(const char *regions)
     if (atlas_new(&options, &atlas, &err))
         fail_msg("atlas_new: %s", err.msg);
     return atlas;
+}
+
+static struct atlas *new_atlas(const char *regions)
+{
+    return new_atlas_that_allows(regions, NULL);
 }
 
 /* Parses from a block of the exact size. */
@@ -57,6 +64,7 @@ static void describe(const struct scope *scope, char *out, size_t size)
 
 static void test_scope_parse__reads_lists_of_every_kind(void **state)
 {
+    struct atlas *atlas = new_atlas("us-east-1");
     const struct {
         struct span list;
         const char *names;
@@ -93,27 +101,34 @@ static void test_scope_parse__reads_lists_of_every_kind(void **state)
 
         if (parse(&scope, cases[i].list, &err))
             fail_msg("case %zu: %s", i, err.msg);
+        if (!scope.all)
+            assert_int_equal(scope_resolve(&scope, atlas, NULL), ERR_OK);
         describe(&scope, text, sizeof(text));
         if (strcmp(text, cases[i].names) != 0)
             fail_msg("case %zu: \"%s\"", i, text);
         scope_release(&scope);
     }
+    atlas_free(atlas);
 }
 
 static void test_scope_parse__replaces_what_was_there(void **state)
 {
+    struct atlas *atlas = new_atlas("us-east-1");
     struct scope scope = SCOPE_INIT;
     char text[64];
 
     (void)state;
     assert_int_equal(parse(&scope, SPAN_LIT("a-a-1,b-b-1"), NULL), ERR_OK);
+    assert_int_equal(scope_resolve(&scope, atlas, NULL), ERR_OK);
     assert_int_equal(parse(&scope, SPAN_LIT("c-c-1"), NULL), ERR_OK);
+    assert_int_equal(scope_resolve(&scope, atlas, NULL), ERR_OK);
     describe(&scope, text, sizeof(text));
     assert_string_equal(text, "c-c-1,");
     assert_int_equal(parse(&scope, SPAN_LIT("all"), NULL), ERR_OK);
     assert_true(scope.all);
     assert_int_equal(scope.n, 0);
     scope_release(&scope);
+    atlas_free(atlas);
 }
 
 /* "a-a-0,a-a-1,…" of n different names, and each of them again. */
@@ -139,12 +154,12 @@ static void test_scope_parse__takes_so_many_names_and_no_more(void **state)
 
     (void)state;
     assert_int_equal(parse(&scope, span_of(most), &err), ERR_OK);
-    assert_int_equal(scope.n, 256);
+    assert_int_equal(scope.nitems, 256);
     assert_int_equal(parse(&scope, span_of(too_many), &err), ERR_LIMIT);
     assert_string_equal(err.msg,
                         "more than 256 regions in the list; use \"all\"");
-    assert_int_equal(scope.n, 0);
-    assert_null(scope.entries);
+    assert_int_equal(scope.nitems, 0);
+    assert_null(scope.items);
     free(most);
     free(too_many);
 }
@@ -154,6 +169,7 @@ static void test_scope_parse__cuts_long_names_between_characters(void **state)
     /* A character of 1 to 4 bytes that begins at offset 60 … 63. */
     static const char *const characters[] = {"z", "\xC3\xBC", "\xE2\x98\x83",
                                              "\xF0\x9F\x98\x80"};
+    struct atlas *atlas = new_atlas("us-east-1");
 
     (void)state;
     for (size_t begin = 60; begin <= 63; begin++) {
@@ -166,6 +182,7 @@ static void test_scope_parse__cuts_long_names_between_characters(void **state)
             memcpy(name + begin, characters[bytes - 1], bytes);
             assert_int_equal(
                 parse(&scope, (struct span){name, sizeof(name)}, NULL), ERR_OK);
+            assert_int_equal(scope_resolve(&scope, atlas, NULL), ERR_OK);
             if (strlen(scope.entries[0].name) != (end <= 63 ? 63 : begin))
                 fail_msg("%zu bytes at %zu: %s", bytes, begin,
                          scope.entries[0].name);
@@ -173,6 +190,70 @@ static void test_scope_parse__cuts_long_names_between_characters(void **state)
                                 strlen(scope.entries[0].name));
             scope_release(&scope);
         }
+    }
+    atlas_free(atlas);
+}
+
+/* Kinds of entries as one letter each. */
+static const char KINDS[] = {
+    [SCOPE_REGION] = 'r',      [SCOPE_ILL_FORMED] = 'i', [SCOPE_UNKNOWN] = 'u',
+    [SCOPE_NOT_ALLOWED] = 'a', [SCOPE_NO_MATCH] = 'm',   [SCOPE_EXCLUDED] = 'x',
+};
+
+static void test_scope_resolve__knows_patterns_and_exclusions(void **state)
+{
+    static const struct {
+        const char *list;
+        const char *allowed; /* NULL: all */
+        const char *entries; /* kind and name each */
+    } cases[] = {
+        {"us-*", NULL, "r us-east-1,r us-west-1,r us-west-2,"},
+        {"*-1", NULL, "r af-south-1,r eu-west-1,r us-east-1,r us-west-1,"},
+        {"US-W*", NULL, "r us-west-1,r us-west-2,"},
+        {"us-west-2,us-*", NULL, "r us-west-2,r us-east-1,r us-west-1,"},
+        {"eu-*,af-*", NULL, "r eu-west-1,r eu-west-2,r af-south-1,"},
+        {"*east*,us-east-1", NULL, "r us-east-1,"},
+        {"xx-*", NULL, "m xx-*,"},
+        {"xx-*,us-east-1", NULL, "m xx-*,r us-east-1,"},
+        {"us-*,!us-west-2", NULL, "r us-east-1,r us-west-1,"},
+        {"! us-west-2,us-*", NULL, "r us-east-1,r us-west-1,"},
+        {"all,!us-*", NULL, "r af-south-1,r eu-west-1,r eu-west-2,"},
+        {"!*-1", NULL, "r eu-west-2,r us-west-2,"},
+        {"*,!us-*,!eu-*", NULL, "r af-south-1,"},
+        {"all,!me-south-1,!us-*,!eu-*", NULL, "r af-south-1,"},
+        {"us-east-1,!us-east-1", NULL, "x us-east-1,"},
+        {"us-*,!us-*", NULL, "x us-*,"},
+        {"!all", NULL, "x *,"},
+        {"!us-east-1/,us-east-1", NULL, "i us-east-1/,r us-east-1,"},
+        {"all", "us-*", "r us-east-1,r us-west-1,r us-west-2,"},
+        {"*-1", "us-*", "r us-east-1,r us-west-1,"},
+        {"all", " eu-west-1 , af-* ,", "r af-south-1,r eu-west-1,"},
+        {"us-east-1,eu-west-1", "us-*", "r us-east-1,a eu-west-1,"},
+        {"us-east-9,eu-east-9", "us-*", "u us-east-9,a eu-east-9,"},
+        {"eu-*", "us-*", "m eu-*,"},
+        {"all", "xx-*", "m *,"},
+        {"all,!us-east-1", "us-east-1", "x *,"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct atlas *atlas = new_atlas_that_allows(
+            "us-east-1,us-west-1,us-west-2,eu-west-1,eu-west-2,af-south-1",
+            cases[i].allowed);
+        struct scope scope = SCOPE_INIT;
+        char text[256] = "";
+        size_t len = 0;
+
+        assert_int_equal(parse(&scope, span_of(cases[i].list), NULL), ERR_OK);
+        assert_int_equal(scope_resolve(&scope, atlas, NULL), ERR_OK);
+        for (size_t k = 0; k < scope.n; k++)
+            len += (size_t)snprintf(text + len, sizeof(text) - len, "%c %s,",
+                                    KINDS[scope.entries[k].kind],
+                                    scope.entries[k].name);
+        if (strcmp(text, cases[i].entries) != 0)
+            fail_msg("%s: %s", cases[i].list, text);
+        scope_release(&scope);
+        atlas_free(atlas);
     }
 }
 
@@ -288,7 +369,7 @@ static void test_scope__reports_every_failed_allocation(void **state)
             assert_int_equal(rc, ERR_NOMEM);
             assert_string_equal(err.msg, "scope: out of memory");
         }
-        assert_int_equal(n, 3);
+        assert_int_equal(n, i ? 4 : 6); /* items, entries */
     }
     atlas_free(atlas);
 }
@@ -300,6 +381,7 @@ int main(void)
         cmocka_unit_test(test_scope_parse__replaces_what_was_there),
         cmocka_unit_test(test_scope_parse__takes_so_many_names_and_no_more),
         cmocka_unit_test(test_scope_parse__cuts_long_names_between_characters),
+        cmocka_unit_test(test_scope_resolve__knows_patterns_and_exclusions),
         cmocka_unit_test(test_scope_resolve__tells_what_each_name_is),
         cmocka_unit_test(test_scope_resolve__fills_in_all_regions_by_name),
         cmocka_unit_test(test_scope_resolve__keeps_the_order_asked_for),

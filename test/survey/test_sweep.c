@@ -90,11 +90,14 @@ static void assert_found(const struct sweep *sweep, const struct fold *fold,
     char text[256] = "";
     size_t len = 0;
 
-    for (size_t r = 0; r < fold->nrows(found); r++) {
+    for (size_t r = 0; r < fold->tally(found).nrows; r++) {
         json_t *row = NULL;
         const json_t *id;
 
-        assert_int_equal(fold->row(found, "r", r, &row, NULL), ERR_OK);
+        assert_int_equal(fold->row(found,
+                                   &(struct fold_row){.region = "r", .i = r},
+                                   &row, NULL),
+                         ERR_OK);
         id = json_object_get(row, "instanceId");
         if (id)
             len += (size_t)snprintf(text + len, sizeof(text) - len, "%s ",
@@ -734,9 +737,18 @@ static void test_sweep_run__remembers_the_size_of_whole_listings(void **state)
     stage_release(&s);
 }
 
+static enum err_code
+refuse_many(void *state, const struct ec2_instance *instance, struct err *err)
+{
+    if (span_eq_str(instance->id, "i-2"))
+        return err_set(err, ERR_LIMIT, "test: too many");
+    return FOLD_OWNER.instance(state, instance, err);
+}
+
 static void test_sweep_run__ends_a_region_past_a_limit(void **state)
 {
-    static const struct fold *const owner[] = {&FOLD_OWNER};
+    struct fold limited = FOLD_OWNER;
+    const struct fold *const owner[] = {&limited};
     static const char *const two[] = {"us-east-1", "eu-west-1"};
     struct stage s;
     struct sweep *sweep;
@@ -745,7 +757,7 @@ static void test_sweep_run__ends_a_region_past_a_limit(void **state)
     (void)state;
     stage_init(&s);
     options = options_for(&s, owner, 1);
-    options.limits.rows_max = 128;
+    limited.instance = refuse_many;
     answer_body(&s, two[0], NULL,
                 XML_INSTANCES(XML_INSTANCE("i-1", "") XML_INSTANCE("i-2", "")
                                   XML_INSTANCE("i-3", "")));
@@ -753,7 +765,7 @@ static void test_sweep_run__ends_a_region_past_a_limit(void **state)
     sweep = run_with(&options, two, 2);
     assert_int_equal(kind(sweep, 0), FAILURE_LIMIT);
     assert_string_equal(sweep_get_region(sweep, 0)->failure.text,
-                        "findings: more than 128 bytes in one region");
+                        "test: too many");
     assert_int_equal(kind(sweep, 1), FAILURE_NONE);
     assert_found(sweep, &FOLD_OWNER, 1, 0, "i-4 ");
     assert_int_equal(fake_http_nrequests(s.http), 2);

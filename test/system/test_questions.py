@@ -1,4 +1,4 @@
-"""The three questions, held against what the simulator's fleet says itself."""
+"""The questions, held against what the simulator's fleet says itself."""
 
 import pytest
 
@@ -72,7 +72,7 @@ def test_exposure_has_exactly_the_documented_fields(sim):
     assert body
     for element in body:
         assert set(element) == {"region", "instanceId", "instanceName",
-                                "state", "permissions"}
+                                "state", "publicIp", "ipv6", "permissions"}
         for permission in element["permissions"]:
             assert set(permission) == {"ipProtocol", "fromPort", "toPort",
                                        "allowFrom", "groupId", "cidr", "ports"}

@@ -254,14 +254,13 @@ static bool read_paging(const struct form *form, struct ask *ask,
 bool ask_parse(const struct form *form, struct ask *ask,
                struct problem *problem)
 {
-    bool managed;
-
     *ask = (struct ask){0};
     return check_action(form, &ask->action, problem) &&
            check_names(form, ask->action, problem) &&
            read_switch(form, "DryRun", &ask->dry_run, problem) &&
            read_switch(form, "AllRegions", &ask->all_regions, problem) &&
-           read_switch(form, "IncludeManagedResources", &managed, problem) &&
+           read_switch(form, "IncludeManagedResources", &ask->managed,
+                       problem) &&
            read_lists(form, ask, problem) && read_paging(form, ask, problem);
 }
 

@@ -29,6 +29,7 @@ struct ask {
     enum action action;
     bool dry_run;
     bool all_regions;
+    bool managed;
     long max_results;  /* 0: not said */
     const char *token; /* NULL: the first page */
     struct filter *filters;

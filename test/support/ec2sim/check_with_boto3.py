@@ -22,6 +22,7 @@ import json
 import os
 import socket
 import sys
+import unicodedata
 
 import boto3
 import botocore.config
@@ -100,7 +101,30 @@ def name_of(instance):
     tags = instance.get("Tags", [])
     exact = [t["Value"] for t in tags if t["Key"] == "Name"]
     other = [t["Value"] for t in tags if lower(t["Key"]) == "name"]
-    return (exact + other + [""])[0]
+    return told((exact + other + [""])[0])
+
+
+def told(name):
+    """Free text as an answer tells it: what is seen of it, in 128 characters.
+    """
+    seen = "".join(c for c in name if unicodedata.category(c)
+                   not in ("Cc", "Cf", "Zl", "Zp")
+                   and not 0xFE00 <= ord(c) <= 0xFE0F)
+    return seen if len(seen) <= 128 else seen[:127] + "\u2026"
+
+
+def addresses_of(instance):
+    """The public IPv4 and the IPv6 address: the instance's own, else the first
+    of an interface."""
+    nics = instance.get("NetworkInterfaces", [])
+    public = [instance.get("PublicIpAddress")]
+    ipv6 = [instance.get("Ipv6Address")]
+    for nic in nics:
+        ipv6 += [a["Ipv6Address"] for a in nic.get("Ipv6Addresses", [])]
+        for where in [nic, *nic.get("PrivateIpAddresses", [])]:
+            public.append(where.get("Association", {}).get("PublicIp"))
+    return {"publicIp": next(filter(None, public), ""),
+            "ipv6": next(filter(None, ipv6), "")}
 
 
 def finding(region, instance):
@@ -162,7 +186,7 @@ def open_permissions(group):
                     "ipProtocol": p["IpProtocol"],
                     "fromPort": low,
                     "toPort": high,
-                    "allowFrom": group["GroupName"],
+                    "allowFrom": told(group["GroupName"]),
                     "groupId": group["GroupId"],
                     "cidr": cidr,
                     "ports": words(p["IpProtocol"], low, high),
@@ -182,7 +206,7 @@ def exposure(account, region):
             for p in open_permissions(account.groups[region].get(i, {}))
         }
         if unique:
-            row = finding(region, instance)
+            row = finding(region, instance) | addresses_of(instance)
             row["permissions"] = [unique[k] for k in sorted(unique)]
             found.append(row)
     return found

@@ -47,6 +47,7 @@ static const char *const ODD_NAMES[] = {
     "]]> &amp; <![CDATA[",
     "C:\\temp\\new",
     "  padded  ",
+    FLEET_TRICKY_NAME,
     X256,
 };
 

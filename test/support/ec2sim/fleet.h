@@ -23,6 +23,8 @@
 #define FLEET_MAX_RANGES 4
 #define FLEET_NO_PORT INT_MIN
 #define FLEET_ACCOUNT "123456789012"
+/* With a mark of direction, no-width space and hidden tag: seen "payroll". */
+#define FLEET_TRICKY_NAME "pay\u202eroll\u200b\U000e0041"
 
 struct fleet {
     uint64_t seed;

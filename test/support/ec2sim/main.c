@@ -148,8 +148,7 @@ int main(int argc, char **argv)
     } else if (ok) {
         ok = options_world(&options, &world);
         if (ok && options.print_answers)
-            ok = answers_print(&world, options.print_answers,
-                               options.regions_asked);
+            ok = answers_print(&world, options.print_answers, &options.asked);
         else if (ok)
             ok = run(&world, &options);
     }

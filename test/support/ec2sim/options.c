@@ -77,9 +77,21 @@ static const struct setting SETTINGS[] = {
     {"fault", LIST, AT(faults), 0, 0,
      "REGION[/ACTION]=KIND[:ARG…]  repeatable, see below"},
     {"print-answers", TEXT, AT(print_answers), 0, 0,
-     "count|owner|exposure  print the right answer and exit"},
-    {"regions-asked", TEXT, AT(regions_asked), 0, 0,
+     "count|owner|exposure|summary|find  print the right answer and exit"},
+    {"regions-asked", TEXT, AT(asked.regions), 0, 0,
      "A,B,…  for that, in this order; default all by name"},
+    {"states", TEXT, AT(asked.states), 0, 0, "A,B,…  for that"},
+    {"tag", TEXT, AT(asked.tag), 0, 0, "KEY[=PATTERN]  for owner"},
+    {"port", TEXT, AT(asked.port), 0, 0, "N[-N][/tcp|/udp]|icmp  for exposure"},
+    {"query", TEXT, AT(asked.query), 0, 0, "PATTERN  for find"},
+    {"full", FLAG, AT(asked.full), 0, 0,
+     "with the fields that only the object form has"},
+    {"with-managed", FLAG, AT(asked.with_managed), 0, 0,
+     "with the instances that --hide-managed hides"},
+    {"hide-managed", FLAG, AT(hide_managed), 0, 0,
+     "show managed instances only to IncludeManagedResources"},
+    {"old-api", FLAG, AT(old_api), 0, 0,
+     "IncludeManagedResources is an unknown parameter"},
     {"help", FLAG, AT(help), 0, 0, ""},
 };
 
@@ -269,6 +281,8 @@ bool options_world(const struct options *options, struct world *out)
         .empty_pages = options->empty_pages,
         .empty_token = options->empty_token,
         .late_filter = options->late_filter,
+        .hide_managed = options->hide_managed,
+        .old_api = options->old_api,
     };
     if (options->regions)
         ok = add_regions(out, options->regions, false);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "answers.h"
 #include "faults.h"
 #include "pages.h"
 
@@ -24,7 +25,9 @@ struct options {
     bool no_gzip, h_close, no_auth, warm, stdin_lease, help;
     const char *listen, *dir, *regions, *regions_file, *disabled;
     const char *key, *secret, *token;
-    const char *print_answers, *regions_asked;
+    const char *print_answers;
+    struct answers_ask asked;
+    bool hide_managed, old_api;
     struct option_list instances_in, faults;
 };
 

@@ -77,9 +77,9 @@ static void bind_listing(struct pages *pages, const struct region *region,
 {
     struct text key = {0};
 
-    text_addf(&key, "%llu %s %d %d ",
+    text_addf(&key, "%llu %s %d %d %d ",
               (unsigned long long)pages->world->fleet.seed, region->name,
-              (int)ask->action, ask->all_regions);
+              (int)ask->action, ask->all_regions, ask->managed);
     for (size_t i = 0; i < ask->nfilters; i++)
         add_filter(&key, &ask->filters[i]);
     add_filter(&key, &ask->ids);
@@ -140,6 +140,8 @@ static bool selects_instance(struct pages *pages, const struct region *region,
     struct fleet_instance in;
 
     fleet_instance(fleet, region->name, i, &in);
+    if (in.managed && pages->world->hide_managed && !ask->managed)
+        return false;
     if (ask->ids.nvalues > 0 && !filter_text(&ask->ids, in.id))
         return false;
     for (size_t k = 0; k < ask->nfilters; k++) {
@@ -203,8 +205,9 @@ static void make_listing(struct pages *pages, const struct page_request *pr,
     *out = (struct listing){0};
     out->n = ask->action == ACTION_INSTANCES ? pr->region->instances
                                              : pages->world->fleet.ngroups;
-    if (ask->nfilters + ask->ids.nvalues + ask->names.nvalues == 0 ||
-        filters_late(pages, ask))
+    if (filters_late(pages, ask) ||
+        (ask->nfilters + ask->ids.nvalues + ask->names.nvalues == 0 &&
+         !(pages->world->hide_managed && ask->action == ACTION_INSTANCES)))
         return;
     key_of(binding, "listing", &whole, 0, key);
     out->indices = cache_get(pages->cache, key);

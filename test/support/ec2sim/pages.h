@@ -23,10 +23,12 @@ struct world {
     size_t nregions;
     long page; /* most items a page has, whatever is asked for */
     struct xml_shape shape;
-    bool token_first; /* nextToken before the set */
-    bool empty_pages; /* an empty page before each page */
-    bool empty_token; /* the last page has <nextToken/> */
-    bool late_filter; /* pages of instances are cut before they are filtered */
+    bool token_first;  /* nextToken before the set */
+    bool empty_pages;  /* an empty page before each page */
+    bool empty_token;  /* the last page has <nextToken/> */
+    bool late_filter;  /* pages of instances are cut before they are filtered */
+    bool hide_managed; /* managed instances are hidden by default */
+    bool old_api;      /* the parameter that shows them is not known */
 };
 
 /* NULL: no such region. */

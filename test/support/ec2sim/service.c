@@ -132,6 +132,17 @@ static bool check_region(struct work *w)
 }
 
 /* Every step answers, sets the problem, or lets the next one try. */
+/* As EC2 before April 2026. */
+static bool check_age(struct work *w)
+{
+    static const char name[] = "IncludeManagedResources";
+
+    if (!w->service->world->old_api || !form_get(&w->form, name))
+        return true;
+    return problem_set(&w->problem, 400, "UnknownParameter",
+                       "The parameter %s is not recognized", name);
+}
+
 static void answer_region(struct work *w)
 {
     const struct region *region = w->out->region;
@@ -148,7 +159,8 @@ static void answer_region(struct work *w)
     if (ok &&
         auth_check(w->req, w->service->auth, region->name,
                    w->now + w->climate.clock_skew, &w->problem) &&
-        check_region(w) && ask_parse(&w->form, &w->ask, &w->problem))
+        check_region(w) && check_age(w) &&
+        ask_parse(&w->form, &w->ask, &w->problem))
         answer_ask(w);
     if (w->problem.status)
         canned_problem(&w->problem, w->out);

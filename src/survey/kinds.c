@@ -1,0 +1,180 @@
+#include "survey/kinds.h"
+
+#include <stdlib.h>
+
+#include <jansson.h>
+
+#include "base/arena.h"
+#include "survey/fold.h"
+#include "survey/label.h"
+#include "survey/match.h"
+
+/* Bytes of the names of types. */
+#define NAMES_MAX ((size_t)1024 * 1024)
+#define NSTATES (CRITERIA_NSTATES + 1)
+#define OTHER SPAN_LIT("other")
+
+struct kinds {
+    const struct criteria *criteria;
+    struct arena names;
+    struct kinds_entry states[NSTATES]; /* the last: a state that is none */
+    struct kinds_entry *types;          /* the first: "other" */
+    size_t ntypes;
+    size_t cap;
+};
+
+static void kinds_free(void *state)
+{
+    struct kinds *s = state;
+
+    if (!s)
+        return;
+    free(s->types);
+    arena_release(&s->names);
+    free(s);
+}
+
+/* A new type without instances at the end; NULL: no memory. */
+static struct kinds_entry *add_type(struct kinds *s, struct span name)
+{
+    size_t cap = s->cap ? s->cap * 2 : 32;
+    struct kinds_entry *types = s->types;
+
+    if (s->ntypes == s->cap) {
+        types = realloc(s->types, cap * sizeof(*types));
+        if (!types)
+            return NULL;
+        s->types = types;
+        s->cap = cap;
+    }
+    name = label_copy(&s->names, name);
+    if (!name.p)
+        return NULL;
+    types[s->ntypes] = (struct kinds_entry){.name = name};
+    return &types[s->ntypes++];
+}
+
+static enum err_code kinds_begin(const struct fold_options *options,
+                                 void **state, struct err *err)
+{
+    struct kinds *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return err_nomem(err, "kinds");
+    s->criteria = options->criteria;
+    s->names = (struct arena)ARENA_INIT(NAMES_MAX);
+    for (size_t i = 0; i < CRITERIA_NSTATES; i++)
+        s->states[i].name = span_of(criteria_state_name(i));
+    s->states[CRITERIA_NSTATES].name = OTHER;
+    if (!add_type(s, OTHER)) {
+        kinds_free(s);
+        return err_nomem(err, "kinds");
+    }
+    *state = s;
+    return ERR_OK;
+}
+
+static struct kinds_entry *find(struct kinds_entry *entries, size_t n,
+                                struct span name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (span_eq(entries[i].name, name))
+            return &entries[i];
+    return NULL;
+}
+
+static enum err_code kinds_instance(void *state,
+                                    const struct ec2_instance *instance,
+                                    struct err *err)
+{
+    struct kinds *s = state;
+    struct kinds_entry *of_state = find(s->states, NSTATES, instance->state);
+    struct kinds_entry *type = find(s->types, s->ntypes, instance->type);
+
+    if (!criteria_wants_state(s->criteria, instance->state))
+        return ERR_OK;
+    if (!of_state)
+        of_state = &s->states[CRITERIA_NSTATES];
+    if (!type && (s->ntypes > KINDS_TYPES_MAX || instance->type.len == 0))
+        type = &s->types[0];
+    if (!type)
+        type = add_type(s, instance->type);
+    if (!type)
+        return err_nomem(err, "kinds");
+    of_state->n++;
+    type->n++;
+    return ERR_OK;
+}
+
+static void set_all(struct kinds_entry *entries, size_t n,
+                    enum fold_event event)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (event == FOLD_PAGE_COMMIT)
+            entries[i].committed = entries[i].n;
+        if (event == FOLD_LISTING_BEGIN || event == FOLD_LISTING_RESTART)
+            entries[i].committed = 0;
+        entries[i].n = entries[i].committed;
+    }
+}
+
+static void kinds_event(void *state, enum fold_listing listing,
+                        enum fold_event event)
+{
+    struct kinds *s = state;
+
+    if (listing != FOLD_INSTANCES)
+        return;
+    set_all(s->states, NSTATES, event);
+    set_all(s->types, s->ntypes, event);
+}
+
+static enum err_code kinds_end(void *state, struct fold_follow_up *out,
+                               struct err *err)
+{
+    (void)state;
+    (void)out;
+    (void)err;
+    return ERR_OK;
+}
+
+/* It has no rows of its own: summary.c makes one of all regions. */
+static struct fold_tally kinds_tally(const void *state)
+{
+    (void)state;
+    return (struct fold_tally){0};
+}
+
+static enum err_code kinds_row(const void *state, const struct fold_row *which,
+                               json_t **out, struct err *err)
+{
+    (void)state;
+    (void)which;
+    (void)out;
+    return err_set(err, ERR_ARG, "kinds: no rows");
+}
+
+const struct kinds_entry *kinds_states(const void *state, size_t *n)
+{
+    *n = NSTATES;
+    return ((const struct kinds *)state)->states;
+}
+
+const struct kinds_entry *kinds_types(const void *state, size_t *n)
+{
+    const struct kinds *s = state;
+
+    *n = s->ntypes;
+    return s->types;
+}
+
+const struct fold FOLD_KINDS = {
+    .needs = FOLD_NEEDS(FOLD_INSTANCES),
+    .region_begin = kinds_begin,
+    .region_free = kinds_free,
+    .instance = kinds_instance,
+    .event = kinds_event,
+    .region_end = kinds_end,
+    .tally = kinds_tally,
+    .row = kinds_row,
+};
