@@ -46,7 +46,6 @@ bench-smoke: ## does the benchmark work? (some seconds, our program alone)
 
 bench-smoke-run: build/dev/bootstrap build/dev/ec2sim $(BENCH_DRIVER)
 	@cd bench/driver && $(GO) vet . && $(GO) test .
-	@mkdir -p build/bench/smoke
 	@$(BENCH_DRIVER) -smoke -bootstrap build/dev/bootstrap \
 		-out build/bench/smoke
 

@@ -318,15 +318,11 @@ type result struct {
 
 func measureCell(ctx context.Context, o *options, sim *simulator, p program, c cell, limited bool) (result, error) {
 	r := result{cell: c, Program: p.name, Title: p.title, RTTMs: sim.net.farthestMs(sim.regions)}
-	event, err := os.ReadFile(filepath.Join(o.root, "events", eventFiles[c.Question]))
-	if err != nil {
-		return r, err
-	}
 	want, err := sim.answer(c.Question)
 	if err != nil {
 		return r, err
 	}
-	s := &sandbox{sim: sim, program: p, cell: c, event: event, want: want, root: o.root, limited: limited}
+	s := &sandbox{sim: sim, program: p, cell: c, event: eventFor(c.Question), want: want, root: o.root, limited: limited}
 	for i := 0; i < c.Colds; i++ {
 		l, err := s.live(ctx)
 		if err != nil {
@@ -338,7 +334,19 @@ func measureCell(ctx context.Context, o *options, sim *simulator, p program, c c
 	return r, nil
 }
 
-var eventFiles = map[string]string{"count": "count.json", "owner": "owner.json", "exposure": "open.json"}
+var paths = map[string]string{
+	"count":    "/count/{regions}",
+	"owner":    "/check-without-owner/{regions}",
+	"exposure": "/check-open-permission/{regions}",
+}
+
+// eventFor is what a Bedrock agent sends.
+func eventFor(question string) []byte {
+	return []byte(`{"messageVersion":"1.0","agent":{"name":"ec2sweep","id":"AGENT12345","alias":"TSTALIASID",` +
+		`"version":"1"},"sessionId":"012345678901234","inputText":"","actionGroup":"ec2","apiPath":"` +
+		paths[question] + `","httpMethod":"GET","parameters":[{"name":"regions","type":"string","value":"all"}],` +
+		`"sessionAttributes":{},"promptSessionAttributes":{}}`)
+}
 
 // prime has each program ask once, unlimited and unmeasured: the simulator
 // then has the pages ready that it asks for, and the files are cached.

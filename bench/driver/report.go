@@ -88,6 +88,9 @@ func readReport(path string) (*report, error) {
 }
 
 func (r *report) write(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
 	var raw bytes.Buffer
 	encoder := json.NewEncoder(&raw)
 	encoder.SetIndent("", " ")
