@@ -11,6 +11,8 @@
 # asked of the package manager, and nothing is printed, when all is there.
 set -eu
 cd "$(dirname "$0")/.."
+# shellcheck source=scripts/proxy.sh
+. scripts/proxy.sh
 
 # One line per thing needed: set, how to see that it is there (c: one of these
 # commands, m: pkg-config module, h: header, p: pytest, v: python's venv, l: the
@@ -138,7 +140,7 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then
         "$@"
     else
-        sudo "$@"
+        sudo --preserve-env=http_proxy,https_proxy,no_proxy "$@"
     fi
 }
 

@@ -18,6 +18,8 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=scripts/proxy.sh
+. "$here/../scripts/proxy.sh"
 cache=${1:-${EC2SWEEP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ec2sweep}}
 arch=${ARCH:-$(uname -m)}
 jobs=${JOBS:-$(nproc)}
