@@ -2,10 +2,12 @@
  * bootstrap.c - the program: builds its parts, then answers events, one after
  * another as a Lambda runtime, or a single one as a command.
  */
+#include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "answer.h"
 #include "aws/client.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -180,14 +182,73 @@ static int complain(const struct err *err)
     return EXIT_FAILURE;
 }
 
-/* Answers the event in file (or standard input) on standard output. */
-static int run_command(struct parts *parts, const char *file)
+/* The event that a command answers: a file's, or one made of its options. */
+static enum err_code make_event(const struct cli *cli, struct buf *event,
+                                struct err *err)
+{
+    if (cli->action == CLI_EVENT)
+        return cli_read_event(cli->event_file, event, err);
+    return event_write(span_of(cli->question), &cli->parameters, event, err);
+}
+
+/* Colours are for a terminal, and not for everyone (no-color.org). */
+static bool wants_colours(void)
+{
+    return isatty(STDOUT_FILENO) && !config_lookup("NO_COLOR") &&
+           !span_eq_str(span_of(config_lookup("TERM")), "dumb");
+}
+
+static enum err_code print_answer(const struct answer *answer,
+                                  const struct cli *cli, struct span json,
+                                  struct err *err)
+{
+    struct buf table = BUF_INIT(COMMAND_ANSWER_MAX);
+    enum err_code rc;
+
+    if (cli->format == CLI_JSON)
+        return cli_print(stdout, json, err);
+    /* For the width of characters. */
+    (void)setlocale(LC_CTYPE, "");
+    rc = answer_write_table(answer, wants_colours(), &table, err);
+    if (!rc)
+        rc = cli_print(stdout, buf_span(&table), err);
+    buf_release(&table);
+    return rc;
+}
+
+/* Shows the answer to a question: a refusal is an error of the command. */
+static int show_answer(const struct cli *cli, struct span json)
+{
+    struct answer answer = {0};
+    struct span error;
+    struct span hint;
+    struct err err = {0};
+    int status = EXIT_FAILURE;
+
+    if (answer_read(json, &answer, &err)) {
+        (void)complain(&err);
+    } else if (answer_is_refusal(&answer, &error, &hint)) {
+        (void)fprintf(stderr, "bootstrap: %.*s; %.*s\n", SPAN_ARG(error),
+                      SPAN_ARG(hint));
+    } else if (print_answer(&answer, cli, json, &err)) {
+        (void)complain(&err);
+    } else if (!answer_has_regions(&answer)) {
+        (void)fputs("bootstrap: no region has answered\n", stderr);
+    } else {
+        status = EXIT_SUCCESS;
+    }
+    answer_release(&answer);
+    return status;
+}
+
+/* Answers one event, or one question, on standard output. */
+static int run_command(struct parts *parts, const struct cli *cli)
 {
     struct buf event = BUF_INIT(EVENT_SIZE_MAX);
     struct buf answer = BUF_INIT(COMMAND_ANSWER_MAX);
     struct err err = {0};
     int status = EXIT_SUCCESS;
-    enum err_code rc = cli_read_event(file, &event, &err);
+    enum err_code rc = make_event(cli, &event, &err);
 
     if (!rc)
         rc = look_around(parts, &err);
@@ -204,10 +265,12 @@ static int run_command(struct parts *parts, const char *file)
                                                COMMAND_TIMEOUT_MS,
                             },
                             &answer, &err);
+    if (!rc && cli->action == CLI_QUESTION)
+        status = show_answer(cli, buf_span(&answer));
+    else if (!rc)
+        rc = cli_print(stdout, buf_span(&answer), &err);
     if (rc)
         status = complain(&err);
-    else if (printf("%s\n", answer.data) < 0 || fflush(stdout))
-        status = EXIT_FAILURE;
     buf_release(&answer);
     buf_release(&event);
     return status;
@@ -333,7 +396,7 @@ static int run_runtime(const char *api)
     return status;
 }
 
-static int run_event(const char *file)
+static int run_once(const struct cli *cli)
 {
     struct parts parts = {0};
     struct err err = {0};
@@ -342,11 +405,13 @@ static int run_event(const char *file)
     if (parts_make(&parts, &err)) {
         status = complain(&err);
     } else {
-        /* A person wants the answer, not each event's summary. */
+        /* A person wants the answer, not each event's summary, and the answer
+         * to a question tells of failed regions by itself. */
         if (!config_lookup("AWS_LAMBDA_LOG_LEVEL") && !parts.config.debug)
-            parts.config.log_level = LOG_WARN;
+            parts.config.log_level =
+                cli->action == CLI_QUESTION ? LOG_ERROR : LOG_WARN;
         set_up_log(&parts.config);
-        status = run_command(&parts, file);
+        status = run_command(&parts, cli);
     }
     parts_free(&parts);
     return status;
@@ -360,9 +425,17 @@ static int run_default(void)
     if (api)
         return run_runtime(api);
     (void)fputs("bootstrap: AWS_LAMBDA_RUNTIME_API is not set, so this is not "
-                "Lambda; try: bootstrap --event FILE, or bootstrap --help\n",
+                "Lambda; try: bootstrap --question NAME, or bootstrap --help\n",
                 stderr);
     return EXIT_USAGE;
+}
+
+static int print_text(const char *text)
+{
+    struct err err = {0};
+
+    return cli_print(stdout, span_of(text), &err) ? complain(&err)
+                                                  : EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)
@@ -382,11 +455,12 @@ int main(int argc, char **argv)
     case CLI_NONE:
         return run_default();
     case CLI_EVENT:
-        return run_event(cli.event_file);
+    case CLI_QUESTION:
+        return run_once(&cli);
     case CLI_HELP:
-        return fputs(cli_help_text(), stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return print_text(cli_help_text());
     case CLI_VERSION:
-        return puts(VERSION_LINE) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return print_text(VERSION_LINE);
     }
     return EXIT_FAILURE;
 }

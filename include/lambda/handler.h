@@ -21,11 +21,12 @@
 #include "survey/atlas.h"
 #include "survey/criteria.h"
 #include "survey/fold.h"
+#include "survey/report.h"
 #include "survey/sweep.h"
 
 /* Bytes that a body may always take, however long the rest of the envelope
  * is, which holds what the caller sent. */
-#define HANDLER_BODY_MIN ((size_t)2000)
+#define HANDLER_BODY_MIN REPORT_BUDGET_MIN
 
 /* All borrowed for each call. */
 struct handler {

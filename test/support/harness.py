@@ -290,14 +290,15 @@ def tool_context(question="count", target="ec2"):
                        "bedrockAgentCoreTargetId": "TARGET1"}}
 
 
-def run(*arguments, stdin=b"", env=None, timeout=None):
+def run(*arguments, stdin=b"", env=None, timeout=None, stdout=subprocess.PIPE):
     """Runs bootstrap to its end: CompletedProcess with str outputs."""
     argv = [*WRAPPER, str(BOOTSTRAP), *map(str, arguments)]
     process = start(argv, env=env if env is not None else environment(),
-                    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                    stdin=subprocess.PIPE, stdout=stdout,
                     stderr=subprocess.PIPE)
     try:
         out, err = process.communicate(stdin, timeout or TIMEOUT_S)
+        out = out or b""
     finally:
         process.kill()
         process.wait()

@@ -1,5 +1,6 @@
 """The four envelopes, and what stands beside the answers."""
 
+import calendar
 import json
 import time
 
@@ -26,6 +27,173 @@ def text_of(answer):
 def refusal(answer):
     assert set(answer) == {"error", "hint", "retryable"}
     return answer["error"]
+
+
+def found(answer):
+    """An object without its moment, which is checked."""
+    asked = calendar.timegm(time.strptime(answer["asOf"], "%Y-%m-%dT%H:%M:%SZ"))
+    assert abs(asked - time.time()) < 600
+    return {key: value for key, value in answer.items() if key != "asOf"}
+
+
+def right_answer(sim, question, regions=None, **asked):
+    """The items of the object, where the simulator tells of all."""
+    if "port" in asked:
+        asked["port_asked"] = asked.pop("port")
+    return sim.answers(question, regions, full=True, **asked)
+
+
+def known_part(items, right):
+    """The members that the simulator tells of, too; a summary has more."""
+    return [{key: item[key] for key in known}
+            for item, known in zip(items, right, strict=True)]
+
+
+# What each question is asked for, by name.
+ASKED = {"count": {}, "owner": {"tag": "CostCenter"}, "exposure": {"port": "22"},
+         "summary": {}, "find": {"query": "*-1*"}}
+
+
+@pytest.mark.parametrize("question", ASKED)
+def test_all_envelopes_hold_one_object(sim, question):
+    asked = dict(ASKED[question], regions="us-east-1,eu-west-1")
+    right = right_answer(sim, question, "us-east-1,eu-west-1",
+                         **ASKED[question])
+    with Runtime(env=dict(sim.env, RESPONSE_BUDGET_BYTES="1000000")) as runtime:
+        tool = runtime.call(question, **asked)
+        body, state = text_of(
+            runtime.invoke(function_event(question, **asked)))
+        plain = runtime.invoke(plain_event(question, **asked)).json
+    assert known_part(tool["items"], right) == right
+    assert tool["total"] == tool["shown"] == len(right)
+    assert (tool["regionsAsked"], tool["regionsAnswered"]) == (2, 2)
+    assert tool["account"] == "123456789012"
+    assert "next" not in tool and not tool.get("failed")
+    assert state is None
+    assert found(tool) == found(body) == found(plain)
+
+
+def test_an_api_schema_gets_the_object_if_that_is_wanted(sim):
+    env = dict(sim.env, ANSWER="object")
+    with Runtime(env=env) as runtime:
+        reply = runtime.ask(event("count"))
+        assert reply.status == 200
+        assert found(reply.body) == found(runtime.call("count"))
+        assert refusal(runtime.ask(event("/none")).body)
+
+
+def test_failures_are_told_apart_from_instances(sim_with):
+    sim = sim_with("--fault", "eu-west-1=denied",
+                   "--fault", "ap-southeast-2=denied")
+    with Runtime(env=sim.env) as runtime:
+        answer = runtime.call("count", regions="all")
+        assert answer["regionsAsked"] == 3
+        assert answer["regionsAnswered"] == len(answer["items"]) == 1
+        assert answer["failed"] == [{
+            "regions": ["ap-southeast-2", "eu-west-1"],
+            "error": "UnauthorizedOperation: access denied, possibly by a "
+                     "service control policy"}]
+
+
+@pytest.mark.parametrize("regions", [
+    ["us-east-1", "eu-west-1"], '["us-east-1", "eu-west-1"]',
+    "[us-east-1, eu-west-1]", "us-east-1, eu-west-1",
+    "<item>us-east-1</item><item>eu-west-1</item>",
+    "['us-east-1','eu-west-1']", '"us-east-1","eu-west-1"'], ids=str)
+def test_lists_in_every_encoding(sim, regions):
+    right = sim.answers("count", "us-east-1,eu-west-1")
+    with Runtime(env=sim.env) as runtime:
+        assert runtime.call("count", regions=regions)["items"] == right
+        body, _ = text_of(
+            runtime.invoke(function_event("count", regions=regions)))
+        assert body["items"] == right
+        assert runtime.ask(event("count", regions)).body == right
+
+
+def test_parameters_in_a_request_body(sim):
+    properties = [{"name": "regions", "type": "string", "value": "us-east-1"},
+                  {"name": "states", "type": "string", "value": "running"}]
+    body = {"content": {"application/json": {"properties": properties}}}
+    with Runtime(env=sim.env) as runtime:
+        reply = runtime.ask(event("count", parameters=[], httpMethod="POST",
+                                  requestBody=body))
+        assert reply.body == sim.answers("count", "us-east-1", states="running")
+
+
+def test_numbers_and_booleans_are_text_too(sim):
+    right = right_answer(sim, "exposure", port="22")
+    with Runtime(env=dict(sim.env, RESPONSE_BUDGET_BYTES="1000000")) as runtime:
+        for port in (22, 22.0, "22", " 22 "):
+            assert runtime.call("exposure", port=port)["items"] == right
+        assert "query: \"true\"" not in str(runtime.call("find", query=True))
+        wrong = runtime.call("exposure", port=True)
+        assert refusal(wrong).startswith("port: \"true\" is no port")
+
+
+@pytest.mark.parametrize("name", ["count_instances", "t___count_instances",
+                                  "a__b___count_instances",
+                                  "t__count_instances"])
+def test_a_tool_is_known_with_and_without_its_target(sim, name):
+    context = {"custom": {"bedrockAgentCoreToolName": name}}
+    with Runtime(env=sim.env) as runtime:
+        answer = runtime.invoke({}, client_context=context).json
+        assert answer["items"] == sim.answers("count")
+
+
+# --- answers that fit -------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def large_sim():
+    with harness.Sim("--regions", "eu-west-1,us-east-1", "--instances",
+                     "200") as made:
+        yield made
+
+
+@pytest.mark.parametrize("make", [event, function_event, plain_event, None],
+                         ids=["api", "function", "plain", "gateway"])
+@pytest.mark.parametrize("budget", [None, 2000, 5000])
+def test_the_whole_answer_keeps_the_budget(large_sim, make, budget):
+    sim = large_sim
+    env = sim.env if budget is None else dict(
+        sim.env, RESPONSE_BUDGET_BYTES=str(budget))
+    with Runtime(env=env) as runtime:
+        if make:
+            what = make("exposure")
+            for name in ("sessionAttributes", "promptSessionAttributes"):
+                what.pop(name, None)
+            answer = runtime.invoke(what)
+        else:
+            answer = runtime.invoke({}, client_context=tool_context("exposure"))
+    assert answer.kind == "response" and answer.json
+    most = budget or 24_000
+    assert most - 1500 < len(answer.body) <= most
+
+
+def test_the_command_has_no_budget_unless_it_is_set(sim):
+    whole = harness.run_event(event("exposure"), env=sim.env).body
+    assert whole == sim.answers("exposure")
+    env = dict(sim.env, RESPONSE_BUDGET_BYTES="3000")
+    done = harness.run("--event", "-", env=env,
+                       stdin=json.dumps(event("exposure")).encode())
+    assert len(done.stdout.strip()) <= 3000
+    body = harness.Reply(json.loads(done.stdout)).body
+    assert body[-1]["omitted"]["total"] == len(whole)
+    assert body[:-1] == whole[:len(body) - 1]
+
+
+def test_after_goes_on_where_an_answer_was_cut(sim):
+    right = sim.answers("exposure", full=True)
+    rows, after = [], {}
+    with Runtime(env=dict(sim.env, RESPONSE_BUDGET_BYTES="3000")) as runtime:
+        while True:
+            answer = runtime.call("exposure", **after)
+            assert answer["total"] == len(right)
+            rows += answer["items"]
+            if "next" not in answer:
+                break
+            after = {"after": answer["next"]}
+    assert rows == right
 
 
 def test_a_function_is_reprompted_for_a_mistake(sim):
