@@ -31,6 +31,8 @@
 #define CONFIG_RESPONSE_BUDGET 24000 /* of a function; a command has none */
 #define CONFIG_RESPONSE_BUDGET_MIN 2000
 #define CONFIG_RESPONSE_BUDGET_MAX 6291556 /* Lambda's */
+#define CONFIG_EXPOSURE_BY_GROUP 3000
+#define CONFIG_EXPOSURE_BY_GROUP_MAX 1000000000 /* from 0 */
 
 /* Texts are borrowed from the environment, NULL: not set. */
 struct config {
@@ -48,6 +50,7 @@ struct config {
     int64_t answer_margin_ms;                /* ANSWER_MARGIN_MS */
     int64_t init_budget_ms;                  /* INIT_BUDGET_MS */
     size_t exposure_pending_max;      /* EXPOSURE_PENDING_MAX, bytes a region */
+    uint64_t exposure_by_group_min;   /* EXPOSURE_BY_GROUP_MIN, instances */
     bool pages_parallel;              /* PAGES_PARALLEL=on */
     struct criteria_options criteria; /* DEFAULT_STATES, NAMES */
     bool include_managed;             /* INCLUDE_MANAGED=1 */

@@ -147,6 +147,8 @@ static enum err_code read_numbers(struct config *out, struct err *err)
          CONFIG_EXPOSURE_PENDING},
         {"RESPONSE_BUDGET_BYTES", "bytes", CONFIG_RESPONSE_BUDGET_MIN,
          CONFIG_RESPONSE_BUDGET_MAX, 0},
+        {"EXPOSURE_BY_GROUP_MIN", "instances", 0, CONFIG_EXPOSURE_BY_GROUP_MAX,
+         CONFIG_EXPOSURE_BY_GROUP},
     };
     int64_t values[sizeof(NUMBERS) / sizeof(NUMBERS[0])];
 
@@ -162,6 +164,7 @@ static enum err_code read_numbers(struct config *out, struct err *err)
     out->init_budget_ms = values[3];
     out->exposure_pending_max = (size_t)values[4];
     out->response_budget = (size_t)values[5];
+    out->exposure_by_group_min = (uint64_t)values[6];
     return ERR_OK;
 }
 

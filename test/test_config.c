@@ -72,6 +72,7 @@ static void test_config_load__has_defaults(void **state)
     assert_false(config.criteria.names_off);
     assert_false(config.include_managed);
     assert_null(config.regions_allowed);
+    assert_int_equal(config.exposure_by_group_min, 3000);
     assert_false(config.pages_parallel);
     assert_null(config.function_name);
     assert_int_equal(config.response_budget, 0);
@@ -104,6 +105,7 @@ static void test_config_load__reads_every_variable(void **state)
     set("DEFAULT_STATES", " Running,stopped");
     set("NAMES", "off");
     set("INCLUDE_MANAGED", "1");
+    set("EXPOSURE_BY_GROUP_MIN", "100");
     set("PAGES_PARALLEL", "on");
     set("AWS_LAMBDA_FUNCTION_NAME", "my-function");
     set("RESPONSE_BUDGET_BYTES", "2000");
@@ -130,6 +132,7 @@ static void test_config_load__reads_every_variable(void **state)
     assert_int_equal(config.criteria.default_states, 1U << 1 | 1U << 5);
     assert_true(config.criteria.names_off);
     assert_true(config.include_managed);
+    assert_int_equal(config.exposure_by_group_min, 100);
     assert_true(config.pages_parallel);
     assert_string_equal(config.function_name, "my-function");
     assert_int_equal(config.response_budget, 2000);
@@ -161,6 +164,7 @@ static void test_config_load__takes_empty_for_not_set(void **state)
         "DEFAULT_STATES",
         "NAMES",
         "INCLUDE_MANAGED",
+        "EXPOSURE_BY_GROUP_MIN",
         "PAGES_PARALLEL",
         "RESPONSE_BODY",
         "RESPONSE_BUDGET_BYTES",
@@ -288,6 +292,11 @@ static void test_config_load__bounds_every_number(void **state)
          "2000",
          "6291556",
          {"1999", "6291557"}},
+        {"EXPOSURE_BY_GROUP_MIN",
+         "instances",
+         "0",
+         "1000000000",
+         {"-1", "1000000001"}},
     };
 
     (void)state;

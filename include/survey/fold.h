@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "aws/ec2_types.h"
 #include "base/err.h"
@@ -38,6 +39,8 @@ enum fold_event {
 struct fold_limits {
     size_t pending_max; /* bytes of instances kept until the groups are known */
     size_t rows_max;    /* bytes of findings kept in one region */
+    /* Instances from which on a region is asked by group; 0: never. */
+    uint64_t by_group_min;
 };
 
 struct criteria;
@@ -47,6 +50,9 @@ struct fold_options {
     struct fold_limits limits;
     const struct criteria *criteria; /* what is wanted of the instances */
     size_t position;                 /* of the region among those asked */
+    /* Of the region, by earlier sweeps; 0: not known. */
+    uint64_t ninstances; /* when all were listed */
+    uint64_t nfollowed;  /* that came of the follow-ups of one sweep */
 };
 
 /* Instances with one of values; borrowed until the next region_end or free. */
@@ -89,7 +95,8 @@ struct fold {
                            struct err *err);
     void (*event)(void *state, enum fold_listing listing,
                   enum fold_event event);
-    /* False: further pages of the listing are not needed. NULL: always true. */
+    /* False: the listing, or what is left of it, is not needed (it may come
+     * all the same, for another fold). NULL: always true. */
     bool (*wants_more)(const void *state, enum fold_listing listing);
     /* All listings are complete; *out is the empty value on entry. */
     enum err_code (*region_end)(void *state, struct fold_follow_up *out,

@@ -5,8 +5,8 @@
  * before all groups are known wait as compact candidates. When these take
  * more than pending_max bytes they are dropped, and once the groups are known
  * the instances are listed again, only those in an open group. The filter is
- * not used from the start because that would cost a second round trip in
- * every region.
+ * used from the start only where a region was seen to be large: in any other
+ * it would cost round trips.
  */
 #include <stdbool.h>
 #include <stdlib.h>
@@ -63,6 +63,25 @@ struct exposure_state {
     const char **filter_values; /* ids of groups, for the follow-up */
 };
 
+static void drop_candidates(struct exposure_state *s)
+{
+    s->dropped = true;
+    s->nfilters = NFILTERS;
+    findings_reset(&s->findings);
+}
+
+/*
+ * Whether the region was seen to be so large that three round trips, for the
+ * groups and by each filter, are less than its pages; and, where that was
+ * done before, that it saved half of its instances or more.
+ */
+static bool pays_by_group(const struct fold_options *options)
+{
+    return options->limits.by_group_min > 0 &&
+           options->ninstances >= options->limits.by_group_min &&
+           options->nfollowed <= options->ninstances / 2;
+}
+
 static enum err_code exposure_begin(const struct fold_options *options,
                                     void **state, struct err *err)
 {
@@ -75,6 +94,8 @@ static enum err_code exposure_begin(const struct fold_options *options,
     findings_init(&s->findings, options,
                   FINDINGS_NAMES | FINDINGS_PUBLIC | FINDINGS_GROUPS);
     s->arena = (struct arena)ARENA_INIT(GROUPS_MAX);
+    if (pays_by_group(options))
+        drop_candidates(s);
     *state = s;
     return ERR_OK;
 }
@@ -259,13 +280,6 @@ static bool any_open(const struct exposure_state *s, const struct span *ids,
     return false;
 }
 
-static void drop_candidates(struct exposure_state *s)
-{
-    s->dropped = true;
-    s->nfilters = NFILTERS;
-    findings_reset(&s->findings);
-}
-
 static enum err_code exposure_instance(void *state,
                                        const struct ec2_instance *instance,
                                        struct err *err)
@@ -353,10 +367,16 @@ static void instances_event(struct exposure_state *s, enum fold_event event)
 static void exposure_event(void *state, enum fold_listing listing,
                            enum fold_event event)
 {
-    if (listing == FOLD_GROUPS)
-        groups_event(state, event);
-    else
-        instances_event(state, event);
+    struct exposure_state *s = state;
+
+    if (listing == FOLD_GROUPS) {
+        groups_event(s, event);
+        return;
+    }
+    /* They are listed, if only for another fold: no follow-up is due. */
+    if (listing == FOLD_INSTANCES && event == FOLD_LISTING_BEGIN)
+        s->nfilters = 0;
+    instances_event(s, event);
 }
 
 /* Pages of instances are of no use once they were dropped, or when it is

@@ -33,6 +33,8 @@ struct task {
     size_t ending; /* the fold whose region_end comes next */
     struct fold_follow_up follow_up;
     size_t follow_up_pos; /* values asked so far */
+    uint64_t nfollowed;   /* instances of all follow-ups */
+    bool has_followed;
     struct ec2_filter filter;
 };
 
@@ -118,32 +120,36 @@ static enum err_code on_group(void *arg, const struct ec2_group *group,
 /* Each instance counts once: not again in a follow-up. */
 static void count_instances(struct stream *stream, uint64_t n)
 {
-    if (stream->listing != FOLD_INSTANCES)
-        return;
     stream->ncommitted += n;
-    stream->task->sweep->ninstances += n;
+    if (stream->listing == FOLD_INSTANCES)
+        stream->task->sweep->ninstances += n;
 }
 
-/* Commits the page; further ones are wanted while one fold wants them. */
+/* Whether one fold wants the listing, or more of it. */
+static bool is_wanted(const struct task *task, enum fold_listing listing)
+{
+    const struct sweep_options *options = &task->sweep->options;
+
+    for (size_t i = 0; i < options->nfolds; i++) {
+        const struct fold *fold = options->folds[i];
+
+        if (takes_part(task, i, listing) &&
+            (!fold->wants_more ||
+             fold->wants_more(task->result.states[i], listing)))
+            return true;
+    }
+    return false;
+}
+
 static bool on_page_commit(void *arg, bool more)
 {
     struct stream *stream = arg;
-    const struct task *task = stream->task;
-    const struct sweep_options *options = &task->sweep->options;
 
     count_instances(stream, stream->npending);
     stream->npending = 0;
     stream->more = more;
     tell_folds(stream, FOLD_PAGE_COMMIT);
-    for (size_t i = 0; i < options->nfolds; i++) {
-        const struct fold *fold = options->folds[i];
-
-        if (takes_part(task, i, stream->listing) &&
-            (!fold->wants_more ||
-             fold->wants_more(task->result.states[i], stream->listing)))
-            return true;
-    }
-    return false;
+    return is_wanted(stream->task, stream->listing);
 }
 
 static void on_page_rollback(void *arg)
@@ -213,6 +219,17 @@ static void fail_task_with(struct task *task, enum err_code rc,
     fail_task(task, &failure);
 }
 
+/* What the next sweep may know of the region. */
+static void note_size(const struct stream *stream)
+{
+    struct task *task = stream->task;
+
+    if (stream->listing == FOLD_INSTANCES && !stream->more)
+        task->region->ninstances = stream->ncommitted;
+    if (stream->listing == FOLD_FOLLOW_UP)
+        task->nfollowed += stream->ncommitted;
+}
+
 static void on_stream_done(void *arg, const struct failure *failure)
 {
     struct stream *stream = arg;
@@ -224,8 +241,7 @@ static void on_stream_done(void *arg, const struct failure *failure)
         fail_task(task, failure);
         return;
     }
-    if (stream->listing == FOLD_INSTANCES && !stream->more)
-        task->region->ninstances = stream->ncommitted;
+    note_size(stream);
     tell_folds(stream, FOLD_LISTING_END);
     if (task->nrunning == 0)
         advance(task);
@@ -275,6 +291,7 @@ static bool start_follow_up(struct task *task)
         .nvalues = left < EC2_FILTER_VALUES_MAX ? left : EC2_FILTER_VALUES_MAX,
     };
     task->follow_up_pos += task->filter.nvalues;
+    task->has_followed = true;
     start_stream(task, FOLD_FOLLOW_UP, &task->filter);
     return true;
 }
@@ -301,6 +318,8 @@ static void advance(struct task *task)
         if (!task->follow_up.filter)
             task->ending++;
     }
+    if (task->has_followed)
+        task->region->nfollowed = task->nfollowed;
     end_task(task);
 }
 
@@ -311,9 +330,10 @@ static void start_task(struct task *task)
         .limits = options->limits,
         .criteria = options->criteria,
         .position = (size_t)(task - task->sweep->tasks),
+        .ninstances = task->region->ninstances,
+        .nfollowed = task->region->nfollowed,
     };
     struct err err = {0};
-    unsigned needs = 0;
 
     for (size_t i = 0; i < options->nfolds; i++) {
         enum err_code rc = options->folds[i]->region_begin(
@@ -323,11 +343,10 @@ static void start_task(struct task *task)
             fail_task_with(task, rc, &err);
             return;
         }
-        needs |= options->folds[i]->needs;
     }
-    if (needs & FOLD_NEEDS(FOLD_INSTANCES))
+    if (is_wanted(task, FOLD_INSTANCES))
         start_stream(task, FOLD_INSTANCES, NULL);
-    if (needs & FOLD_NEEDS(FOLD_GROUPS) && !task->result.ended)
+    if (is_wanted(task, FOLD_GROUPS) && !task->result.ended)
         start_stream(task, FOLD_GROUPS, NULL);
 }
 

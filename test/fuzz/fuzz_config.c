@@ -30,6 +30,7 @@ static const char *const NAMES[] = {
     "AWS_USE_FIPS_ENDPOINT",
     "DEBUG",
     "EXPOSURE_PENDING_MAX",
+    "EXPOSURE_BY_GROUP_MIN",
     "PAGES_PARALLEL",
     "HTTPS_PROXY",
     "INIT_BUDGET_MS",

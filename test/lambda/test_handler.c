@@ -59,7 +59,7 @@ static void theatre_init(struct theatre *t, const char *regions)
         .client = t->stage.client,
         .atlas = t->atlas,
         .answer_margin_ms = MARGIN_MS,
-        .limits = {1 << 20, 1 << 20},
+        .limits = {.pending_max = 1 << 20, .rows_max = 1 << 20},
         .answer_max = EVENT_SIZE_MAX,
     };
 }

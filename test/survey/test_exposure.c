@@ -342,6 +342,100 @@ test_exposure__limits_candidates_no_more_once_groups_are_known(void **state)
     fold_driver_release(&d);
 }
 
+/* A region of which earlier sweeps have told this; by_group_min is 100. */
+static void open_known(struct fold_driver *d, uint64_t ninstances,
+                       uint64_t nfollowed)
+{
+    fold_driver_init(d, &FOLD_EXPOSURE,
+                     (struct fold_limits){.pending_max = 1 << 20,
+                                          .rows_max = 1 << 20,
+                                          .by_group_min = 100});
+    FOLD_EXPOSURE.region_free(d->state);
+    d->options.ninstances = ninstances;
+    d->options.nfollowed = nfollowed;
+    assert_int_equal(FOLD_EXPOSURE.region_begin(&d->options, &d->state, NULL),
+                     ERR_OK);
+}
+
+static void test_exposure__asks_by_group_where_it_pays(void **state)
+{
+    static const struct {
+        uint64_t ninstances;
+        uint64_t nfollowed;
+        bool listed;
+    } rows[] = {{0, 0, true},     {99, 0, true},   {100, 0, false},
+                {100, 50, false}, {100, 51, true}, {1000, 500, false},
+                {1000, 501, true}};
+    struct fold_driver d;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        open_known(&d, rows[i].ninstances, rows[i].nfollowed);
+        assert_int_equal(wants_more(&d, FOLD_INSTANCES), rows[i].listed);
+        assert_true(wants_more(&d, FOLD_GROUPS));
+        fold_driver_release(&d);
+    }
+    fold_driver_init(&d, &FOLD_EXPOSURE, ROOMY_LIMITS);
+    FOLD_EXPOSURE.region_free(d.state);
+    d.options.ninstances = UINT64_MAX;
+    assert_int_equal(FOLD_EXPOSURE.region_begin(&d.options, &d.state, NULL),
+                     ERR_OK);
+    assert_true(wants_more(&d, FOLD_INSTANCES)); /* 0 is never */
+    fold_driver_release(&d);
+}
+
+static void test_exposure__tells_the_same_by_group(void **state)
+{
+    static const char *const groups[] = {"sg-1=g|tcp 22 22 0.0.0.0/0",
+                                         "sg-2=h|tcp 22 22 10.0.0.0/8", NULL};
+    static const char *const by_interface[] = {"i-2=running|Name=b|sg-1", NULL};
+    static const char *const by_own[] = {"i-2=running|Name=b|sg-1",
+                                         "i-1=stopped|Name=a|sg-1", NULL};
+    static const char *const all[] = {"i-3=running|Name=c|sg-2",
+                                      "i-2=running|Name=b|sg-1",
+                                      "i-1=stopped|Name=a|sg-1", NULL};
+    struct fold_driver listed;
+    struct fold_driver d;
+    char *expected;
+
+    (void)state;
+    run_region(&listed, groups, all);
+    expected = driver_rows(&listed);
+    fold_driver_release(&listed);
+    open_known(&d, 100, 0);
+    drive_listing(&d, FOLD_GROUPS, groups);
+    assert_string_equal(drive_end(&d).filter, "network-interface.group-id");
+    drive_listing(&d, FOLD_FOLLOW_UP, by_interface);
+    assert_string_equal(drive_end(&d).filter, "instance.group-id");
+    drive_listing(&d, FOLD_FOLLOW_UP, by_own);
+    assert_null(drive_end(&d).filter);
+    assert_rows(&d, expected);
+    free(expected);
+    fold_driver_release(&d);
+}
+
+/* Another fold needs all instances, so they are good for this one too. */
+static void test_exposure__takes_a_listing_it_did_not_want(void **state)
+{
+    static const char *const groups[] = {"sg-1=g|tcp 22 22 0.0.0.0/0", NULL};
+    static const char *const instances[] = {"i-1=running||sg-1", NULL};
+    struct fold_driver listed;
+    struct fold_driver d;
+    char *expected;
+
+    (void)state;
+    run_region(&listed, groups, instances);
+    expected = driver_rows(&listed);
+    fold_driver_release(&listed);
+    open_known(&d, 100, 0);
+    drive_listing(&d, FOLD_INSTANCES, instances);
+    drive_listing(&d, FOLD_GROUPS, groups);
+    assert_null(drive_end(&d).filter);
+    assert_rows(&d, expected);
+    free(expected);
+    fold_driver_release(&d);
+}
+
 /* Pages of one instance, the largest id first: the smallest ids stay. */
 static void test_exposure__counts_what_is_past_the_limit(void **state)
 {
@@ -790,6 +884,9 @@ int main(void)
         cmocka_unit_test(test_exposure__goes_on_after_an_instance),
         cmocka_unit_test(test_exposure__shortens_a_row_and_says_so),
         cmocka_unit_test(test_exposure__leaves_names_out_where_they_are_off),
+        cmocka_unit_test(test_exposure__asks_by_group_where_it_pays),
+        cmocka_unit_test(test_exposure__tells_the_same_by_group),
+        cmocka_unit_test(test_exposure__takes_a_listing_it_did_not_want),
         cmocka_unit_test(test_exposure__ends_at_the_limit_of_groups),
         cmocka_unit_test(test_exposure__keeps_to_what_was_committed),
         cmocka_unit_test(

@@ -15,7 +15,8 @@
 #include "survey/criteria.h"
 #include "survey/sweep.h"
 
-#define ROOMY ((struct fold_limits){1 << 20, 1 << 20})
+#define ROOMY                                                                  \
+    ((struct fold_limits){.pending_max = 1 << 20, .rows_max = 1 << 20})
 #define DEADLINE_MS 25000
 
 #define OPEN_SG_1 XML_GROUP("sg-1", "0.0.0.0/0")
@@ -711,6 +712,44 @@ static void test_sweep_run__gives_the_same_rows_in_parts(void **state)
     }
 }
 
+/* Once the region is known: the groups, then the instances by each filter.
+ * That brought all of them, so the next time they are listed. */
+static void test_sweep_run__asks_a_known_region_by_group(void **state)
+{
+    static const size_t nrequests[] = {2, 3, 2};
+    struct stage s;
+    struct sweep_options options;
+
+    (void)state;
+    stage_init(&s);
+    options = options_for(&s, EXPOSURE, 1);
+    options.limits.by_group_min = 2;
+    stage_answer(&s, ONE[0],
+                 (struct fake_answer){.body_has = "DescribeSecurityGroups",
+                                      .times = FAKE_ALWAYS,
+                                      .body = XML_GROUPS(OPEN_SG_1)});
+    stage_answer(&s, ONE[0],
+                 (struct fake_answer){
+                     .body_has = "Filter.1.Name=",
+                     .times = FAKE_ALWAYS,
+                     .body = XML_INSTANCES(XML_INSTANCE("i-1", IN_SG_1))});
+    stage_answer(&s, ONE[0],
+                 (struct fake_answer){.times = FAKE_ALWAYS,
+                                      .after_ms = 10,
+                                      .body = TWO_INSTANCES});
+    for (size_t i = 0; i < sizeof(nrequests) / sizeof(nrequests[0]); i++) {
+        size_t before = fake_http_nrequests(s.http);
+        struct sweep *sweep = run_with(&options, ONE, 1);
+
+        assert_found(sweep, &FOLD_EXPOSURE, 0, 0, "i-1 ");
+        assert_int_equal(fake_http_nrequests(s.http) - before, nrequests[i]);
+        sweep_free(sweep);
+    }
+    assert_int_equal(region_of(&s, ONE[0])->ninstances, 2);
+    assert_int_equal(region_of(&s, ONE[0])->nfollowed, 2);
+    stage_release(&s);
+}
+
 /* Half a listing tells nothing of the region's size. */
 static void test_sweep_run__remembers_the_size_of_whole_listings(void **state)
 {
@@ -892,6 +931,7 @@ int main(void)
         cmocka_unit_test(
             test_sweep_run__stops_paging_when_nothing_more_is_wanted),
         cmocka_unit_test(test_sweep_run__gives_the_same_rows_in_parts),
+        cmocka_unit_test(test_sweep_run__asks_a_known_region_by_group),
         cmocka_unit_test(test_sweep_run__remembers_the_size_of_whole_listings),
         cmocka_unit_test(test_sweep_run__ends_a_region_past_a_limit),
         cmocka_unit_test(test_sweep_run__fails_regions_that_cannot_be_asked),

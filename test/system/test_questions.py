@@ -107,6 +107,24 @@ def test_counting_needs_no_more_memory_for_more_instances():
 
 
 @pytest.mark.parametrize("groups", ["12", "450"])
+def test_a_region_known_to_be_large_is_asked_by_group(sim_with, groups):
+    """Some of the fleet's instances have groups but no interfaces."""
+    sim = sim_with("--groups", groups, "--instances", "300", "--page", "50")
+    env = dict(sim.env, EXPOSURE_BY_GROUP_MIN="300",
+               RESPONSE_BUDGET_BYTES="6291556")
+    with harness.Runtime(env=env) as runtime:
+        runtime.ask(event("count"))
+        before = sim.stats()["regions"]["us-east-1"]["requests"]
+        reply = runtime.ask(event("exposure"))
+        after = sim.stats()["regions"]["us-east-1"]["requests"]
+    assert reply.body == sim.answers("exposure")
+    filtered = after["DescribeInstances"] - before["DescribeInstances"]
+    exposed = len([row for row in reply.body if row["region"] == "us-east-1"])
+    # By two filters, with their pages; all would be six pages.
+    assert filtered in (2 * -(-exposed // 50), 2 * -(-exposed // 50) - 1)
+
+
+@pytest.mark.parametrize("groups", ["12", "450"])
 def test_candidates_that_found_no_room_are_listed_again(sim_with, groups):
     """Some of the fleet's instances have groups but no interfaces."""
     sim = sim_with("--groups", groups, "--instances", "300", "--page", "50")
