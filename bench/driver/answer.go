@@ -28,16 +28,13 @@ func judge(response []byte, want []any, question string, ours bool) string {
 func judgeExactly(rows, want []any) string {
 	shown := len(rows)
 	if shown > 0 {
-		if last, ok := rows[shown-1].(map[string]any); ok && last["omitted"] != nil {
+		last, _ := rows[shown-1].(map[string]any)
+		if said, ok := last["omitted"].(map[string]any); ok {
 			shown--
-			said := map[string]any{"total": float64(len(want)), "shown": float64(shown)}
-			if !reflect.DeepEqual(last["omitted"], said) {
-				return fmt.Sprintf("wrong: it left out %v, not %v", last["omitted"], said)
+			if said["total"] != float64(len(want)) || said["shown"] != float64(shown) || shown >= len(want) {
+				return fmt.Sprintf("wrong: it left out %v, but shows %d of %d", said, shown, len(want))
 			}
-			rows = rows[:shown]
-			if shown < len(want) {
-				want = want[:shown]
-			}
+			rows, want = rows[:shown], want[:shown]
 		}
 	}
 	if len(rows) != len(want) {

@@ -40,6 +40,11 @@ func TestJudge(t *testing.T) {
 		{"ours, one missing", `[{"region":"a","instanceId":"i-1","x":1}]`, true, "owner", "wrong: 1 elements, not 2"},
 		{"ours, cut and said so",
 			`[{"region":"a","instanceId":"i-1","x":1},{"omitted":{"total":2,"shown":1}}]`, true, "owner", right},
+		{"ours, cut, where to go on",
+			`[{"region":"a","instanceId":"i-1","x":1},{"omitted":{"total":2,"shown":1,"next":"b/i-2"}}]`, true, "owner", right},
+		{"ours, cut, nothing left out",
+			`[{"region":"a","instanceId":"i-1","x":1},{"region":"b","instanceId":"i-2","x":2},` +
+				`{"omitted":{"total":2,"shown":2}}]`, true, "owner", "wrong: it left out"},
 		{"ours, cut, wrong total",
 			`[{"region":"a","instanceId":"i-1","x":1},{"omitted":{"total":3,"shown":1}}]`, true, "owner", "wrong: it left out"},
 		{"peer, other order", swapped, false, "owner", right},

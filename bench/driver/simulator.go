@@ -207,6 +207,9 @@ func (s *simulator) environment(root string, p program, memoryMB int, api string
 		"AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/bench", "AWS_LAMBDA_LOG_STREAM_NAME": "bench",
 		"LANG": "en_US.UTF-8", "TZ": ":UTC", "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin",
 	}
+	if p.ours { // a peer cuts nothing
+		env["RESPONSE_BUDGET_BYTES"] = strconv.Itoa(maxPayload)
+	}
 	if !s.net.isWide() {
 		// The SDKs know no {region} there; the simulator then goes by the signature.
 		env["AWS_ENDPOINT_URL_EC2"] = "https://localhost:" + s.port
