@@ -41,7 +41,8 @@ UNIT_TESTS := $(patsubst test/%.c,%,$(sort $(wildcard test/test_*.c) \
 
 # Tests that must not touch a socket: linked with the double of net/http.
 FAKE_HTTP_TESTS := aws/test_client aws/test_ec2 aws/test_spread \
-	survey/test_sweep survey/test_atlas lambda/test_handler lambda/test_runtime
+	survey/test_sweep survey/test_atlas survey/test_ahead \
+	lambda/test_handler lambda/test_runtime
 
 -include test/support/ec2sim/ec2sim.mk
 FUZZERS := $(patsubst test/fuzz/%.c,%,$(sort $(wildcard test/fuzz/fuzz_*.c)))

@@ -18,6 +18,7 @@
 #include "lambda/handler.h"
 #include "lambda/runtime.h"
 #include "net/http.h"
+#include "survey/ahead.h"
 #include "survey/atlas.h"
 
 #ifndef EC2SWEEP_VERSION
@@ -44,11 +45,13 @@ struct parts {
     struct http *http;
     struct aws_client *client;
     struct atlas *atlas;
+    struct ahead *ahead;
     struct handler handler;
 };
 
 static void parts_free(struct parts *parts)
 {
+    ahead_free(parts->ahead);
     atlas_free(parts->atlas);
     aws_client_free(parts->client);
     http_free(parts->http);
@@ -100,6 +103,20 @@ static enum err_code make_atlas(struct parts *parts, struct err *err)
     return atlas_new(&options, &parts->atlas, err);
 }
 
+static enum err_code make_ahead(struct parts *parts, struct err *err)
+{
+    const struct ahead_options options = {
+        .client = parts->client,
+        .atlas = parts->atlas,
+        .limits = {parts->config.exposure_pending_max, ROWS_MAX},
+        .criteria = parts->config.criteria,
+        .include_managed = parts->config.include_managed,
+        .max_age_ms = parts->config.speculation_max_age_ms,
+    };
+
+    return ahead_new(&options, &parts->ahead, err);
+}
+
 static void set_up_log(const struct config *config)
 {
     const struct log_options options = {
@@ -125,11 +142,14 @@ static enum err_code parts_make(struct parts *parts, struct err *err)
         rc = make_client(parts, err);
     if (!rc)
         rc = make_atlas(parts, err);
+    if (!rc)
+        rc = make_ahead(parts, err);
     if (rc)
         return rc;
     parts->handler = (struct handler){
         .client = parts->client,
         .atlas = parts->atlas,
+        .ahead = parts->ahead,
         .answer_margin_ms = parts->config.answer_margin_ms,
         .limits = {.pending_max = parts->config.exposure_pending_max,
                    .rows_max = ROWS_MAX,
@@ -147,23 +167,42 @@ static enum err_code parts_make(struct parts *parts, struct err *err)
     return ERR_OK;
 }
 
-/* Learns the account's regions, within INIT_BUDGET_MS. */
-static enum err_code look_around(struct parts *parts, struct err *err)
+/* Learns the account's regions. */
+static enum err_code look_around(struct parts *parts, int64_t until,
+                                 struct err *err)
 {
-    int64_t until = clock_mono_ms(&CLOCK_SYSTEM) + parts->config.init_budget_ms;
     struct ec2_stats stats = {0};
-    enum err_code rc = aws_client_load_credentials(parts->client, until, err);
+    enum err_code rc;
 
-    if (rc)
-        return rc;
     atlas_refresh(parts->atlas, &stats, until);
     rc = http_run(parts->http, until, atlas_is_settled(parts->atlas), err);
     if (!*atlas_is_settled(parts->atlas))
         log_write(LOG_WARN,
-                  "DescribeRegions took longer than INIT_BUDGET_MS, using the "
-                  "built-in region list for now",
+                  "DescribeRegions took longer than half of INIT_BUDGET_MS, "
+                  "using the built-in region list for now",
                   NULL);
     atlas_cancel_refresh(parts->atlas);
+    return rc;
+}
+
+/*
+ * All that an event will need, while INIT has a whole CPU: credentials, the
+ * list of regions, connections, and what was asked ahead. A home region that
+ * is slow leaves half of the time to the others.
+ */
+static enum err_code initialise(struct parts *parts, struct err *err)
+{
+    int64_t budget_ms = parts->config.init_budget_ms;
+    int64_t began_ms = clock_mono_ms(&CLOCK_SYSTEM);
+    enum err_code rc;
+
+    if (budget_ms == 0)
+        return ERR_OK;
+    rc = aws_client_load_credentials(parts->client, began_ms + budget_ms, err);
+    if (!rc)
+        rc = look_around(parts, began_ms + budget_ms / 2, err);
+    if (!rc)
+        rc = ahead_run(parts->ahead, began_ms + budget_ms, err);
     return rc;
 }
 
@@ -250,21 +289,23 @@ static int run_command(struct parts *parts, const struct cli *cli)
     struct buf answer = BUF_INIT(COMMAND_ANSWER_MAX);
     struct err err = {0};
     int status = EXIT_SUCCESS;
+    int64_t deadline_ms;
     enum err_code rc = make_event(cli, &event, &err);
 
-    if (!rc)
-        rc = look_around(parts, &err);
+    deadline_ms = clock_mono_ms(&CLOCK_SYSTEM) + COMMAND_TIMEOUT_MS;
     parts->handler.answer_max = COMMAND_ANSWER_MAX;
     if (isatty(STDERR_FILENO)) {
         parts->handler.on_progress = show_progress;
         parts->handler.arg = stderr;
     }
+    /* For a person that is the end; in an envelope it is an answer. */
+    if (!rc)
+        rc = aws_client_load_credentials(parts->client, deadline_ms, &err);
     if (!rc)
         rc = handler_answer(&parts->handler,
                             &(struct handler_event){
                                 .source.json = buf_span(&event),
-                                .deadline_ms = clock_mono_ms(&CLOCK_SYSTEM) +
-                                               COMMAND_TIMEOUT_MS,
+                                .deadline_ms = deadline_ms,
                             },
                             &answer, &err);
     if (!rc && cli->action == CLI_QUESTION)
@@ -387,7 +428,7 @@ static int run_runtime(const char *api)
 
     if (!rc)
         rc = runtime_new(parts.http, &CLOCK_SYSTEM, api, &rt, &err);
-    if (!rc && look_around(&parts, &init_err))
+    if (!rc && initialise(&parts, &init_err))
         log_write(LOG_WARN, "initialisation is incomplete",
                   LOG_FIELDS(LOG_STR("error", err_text(&init_err))));
     if (!rc && parts.config.debug)

@@ -26,6 +26,8 @@
 #define CONFIG_ANSWER_MARGIN_MAX_MS 60000 /* from 0 */
 #define CONFIG_INIT_BUDGET_MS 1500
 #define CONFIG_INIT_BUDGET_MAX_MS 9000 /* from 0; Lambda allows 10 s in all */
+#define CONFIG_SPECULATION_AGE_MS 1500
+#define CONFIG_SPECULATION_AGE_MAX_MS 60000 /* from 0 */
 #define CONFIG_EXPOSURE_PENDING 1048576
 #define CONFIG_EXPOSURE_PENDING_MAX 67108864 /* from 0 */
 #define CONFIG_RESPONSE_BUDGET 24000 /* of a function; a command has none */
@@ -49,6 +51,9 @@ struct config {
     int64_t region_timeout_ms;               /* REGION_TIMEOUT_MS */
     int64_t answer_margin_ms;                /* ANSWER_MARGIN_MS */
     int64_t init_budget_ms;                  /* INIT_BUDGET_MS */
+    int64_t speculation_max_age_ms;          /* SPECULATION_MAX_AGE_MS; 0 too
+                                 when Lambda starts no sandbox for an event:
+                                 AWS_LAMBDA_INITIALIZATION_TYPE */
     size_t exposure_pending_max;      /* EXPOSURE_PENDING_MAX, bytes a region */
     uint64_t exposure_by_group_min;   /* EXPOSURE_BY_GROUP_MIN, instances */
     bool pages_parallel;              /* PAGES_PARALLEL=on */

@@ -132,6 +132,15 @@ static enum err_code read_endpoint(struct config *out, struct err *err)
     return rc;
 }
 
+/* Whether an event waits for this start (Lambda developer guide, "Defined
+ * runtime environment variables"); where nobody says, the clock will tell. */
+static bool is_on_demand(void)
+{
+    const char *type = config_lookup("AWS_LAMBDA_INITIALIZATION_TYPE");
+
+    return !type || span_eq_str(span_of(type), "on-demand");
+}
+
 static enum err_code read_numbers(struct config *out, struct err *err)
 {
     static const struct number NUMBERS[] = {
@@ -143,6 +152,8 @@ static enum err_code read_numbers(struct config *out, struct err *err)
          CONFIG_ANSWER_MARGIN_MS},
         {"INIT_BUDGET_MS", "milliseconds", 0, CONFIG_INIT_BUDGET_MAX_MS,
          CONFIG_INIT_BUDGET_MS},
+        {"SPECULATION_MAX_AGE_MS", "milliseconds", 0,
+         CONFIG_SPECULATION_AGE_MAX_MS, CONFIG_SPECULATION_AGE_MS},
         {"EXPOSURE_PENDING_MAX", "bytes", 0, CONFIG_EXPOSURE_PENDING_MAX,
          CONFIG_EXPOSURE_PENDING},
         {"RESPONSE_BUDGET_BYTES", "bytes", CONFIG_RESPONSE_BUDGET_MIN,
@@ -162,9 +173,10 @@ static enum err_code read_numbers(struct config *out, struct err *err)
     out->region_timeout_ms = values[1];
     out->answer_margin_ms = values[2];
     out->init_budget_ms = values[3];
-    out->exposure_pending_max = (size_t)values[4];
-    out->response_budget = (size_t)values[5];
-    out->exposure_by_group_min = (uint64_t)values[6];
+    out->speculation_max_age_ms = is_on_demand() ? values[4] : 0;
+    out->exposure_pending_max = (size_t)values[5];
+    out->response_budget = (size_t)values[6];
+    out->exposure_by_group_min = (uint64_t)values[7];
     return ERR_OK;
 }
 

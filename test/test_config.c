@@ -67,6 +67,7 @@ static void test_config_load__has_defaults(void **state)
     assert_int_equal(config.region_timeout_ms, 8000);
     assert_int_equal(config.answer_margin_ms, 500);
     assert_int_equal(config.init_budget_ms, 1500);
+    assert_int_equal(config.speculation_max_age_ms, 1500);
     assert_int_equal(config.exposure_pending_max, 1048576);
     assert_int_equal(config.criteria.default_states, 0);
     assert_false(config.criteria.names_off);
@@ -100,6 +101,7 @@ static void test_config_load__reads_every_variable(void **state)
     set("REGION_TIMEOUT_MS", "100");
     set("ANSWER_MARGIN_MS", "0");
     set("INIT_BUDGET_MS", "9000");
+    set("SPECULATION_MAX_AGE_MS", "2000");
     set("EXPOSURE_PENDING_MAX", "0");
     set("REGIONS_ALLOWED", "eu-*");
     set("DEFAULT_STATES", " Running,stopped");
@@ -126,6 +128,7 @@ static void test_config_load__reads_every_variable(void **state)
     assert_int_equal(config.region_timeout_ms, 100);
     assert_int_equal(config.answer_margin_ms, 0);
     assert_int_equal(config.init_budget_ms, 9000);
+    assert_int_equal(config.speculation_max_age_ms, 2000);
     assert_int_equal(config.exposure_pending_max, 0);
     assert_string_equal(config.regions_allowed, "eu-*");
     /* EC2's second and sixth state (API reference, InstanceState). */
@@ -160,6 +163,7 @@ static void test_config_load__takes_empty_for_not_set(void **state)
         "ANSWER_MARGIN_MS",
         "INIT_BUDGET_MS",
         "EXPOSURE_PENDING_MAX",
+        "SPECULATION_MAX_AGE_MS",
         "REGIONS_ALLOWED",
         "DEFAULT_STATES",
         "NAMES",
@@ -286,6 +290,11 @@ static void test_config_load__bounds_every_number(void **state)
          {"99", "900001"}},
         {"ANSWER_MARGIN_MS", "milliseconds", "0", "60000", {"-1", "60001"}},
         {"INIT_BUDGET_MS", "milliseconds", "0", "9000", {"-1", "9001"}},
+        {"SPECULATION_MAX_AGE_MS",
+         "milliseconds",
+         "0",
+         "60000",
+         {"-1", "60001"}},
         {"EXPOSURE_PENDING_MAX", "bytes", "0", "67108864", {"-1", "67108865"}},
         {"RESPONSE_BUDGET_BYTES",
          "bytes",
@@ -319,6 +328,27 @@ static void test_config_load__bounds_every_number(void **state)
                            ROWS[i].high);
             refuses(ROWS[i].name, bad[j], text);
         }
+    }
+}
+
+/* Only an on-demand start has an event that waits for it (Lambda developer
+ * guide, AWS_LAMBDA_INITIALIZATION_TYPE). */
+static void test_config_load__speculates_for_events_only(void **state)
+{
+    static const struct {
+        const char *type;
+        int64_t max_age_ms;
+    } ROWS[] = {
+        {"on-demand", 1500},
+        {"provisioned-concurrency", 0},
+        {"snap-start", 0},
+        {"lambda-managed-instances", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+        set("AWS_LAMBDA_INITIALIZATION_TYPE", ROWS[i].type);
+        assert_int_equal(load().speculation_max_age_ms, ROWS[i].max_age_ms);
     }
 }
 
@@ -478,6 +508,8 @@ int main(void)
         cmocka_unit_test_setup(test_config_load__accepts_lower_case_proxies,
                                set_up),
         cmocka_unit_test_setup(test_config_load__bounds_every_number, set_up),
+        cmocka_unit_test_setup(test_config_load__speculates_for_events_only,
+                               set_up),
         cmocka_unit_test_setup(test_config_load__accepts_blanks_around_a_number,
                                set_up),
         cmocka_unit_test_setup(test_config_load__cuts_a_long_value_in_its_error,

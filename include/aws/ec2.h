@@ -28,6 +28,8 @@
  * connect meanwhile, in one attempt: two far round trips and a handshake. */
 #define EC2_MISSED_MS ((int64_t)60 * 1000)
 #define EC2_MISSED_CONNECT_MS 1500
+/* What a connection may take for an answer that nobody waits for yet. */
+#define EC2_AHEAD_CONNECT_MS 1000
 /* Most bytes of one decoded answer. */
 #define EC2_RESPONSE_MAX ((size_t)256 * 1024 * 1024)
 
@@ -70,6 +72,12 @@ struct ec2_request {
     /* Also the instances that other services manage, where EC2 knows of such:
      * IncludeManagedResources; left out again where it does not. */
     bool include_managed;
+    /*
+     * Not 0: asks before there is need, for one page of so many items (5 …
+     * EC2_MAX_RESULTS), in one attempt that may take EC2_AHEAD_CONNECT_MS to
+     * connect. That there is another page is FAILURE_LIMIT.
+     */
+    unsigned ahead_max;
     const struct ec2_sink *sink;
     struct ec2_stats *stats;
     int64_t deadline_ms; /* mono; nothing is begun or read after it */

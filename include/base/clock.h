@@ -3,8 +3,8 @@
  *
  * Everything that needs the time of day, a duration or a random number takes
  * a struct clock, so that no test waits and every test repeats. All times are
- * int64_t milliseconds: mono since some start (never steps back), real since
- * 1970-01-01 UTC.
+ * int64_t milliseconds: mono since some start (never steps back), boot the
+ * same but with the time the machine was suspended, real since 1970-01-01 UTC.
  */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
@@ -16,6 +16,7 @@
 
 struct clock {
     int64_t (*mono_ms)(void *arg);
+    int64_t (*boot_ms)(void *arg);
     int64_t (*real_ms)(void *arg);
     uint32_t (*random)(void *arg); /* uniform over all values; not for keys */
     void *arg;
@@ -25,6 +26,7 @@ struct clock {
 extern const struct clock CLOCK_SYSTEM;
 
 int64_t clock_mono_ms(const struct clock *clock);
+int64_t clock_boot_ms(const struct clock *clock);
 int64_t clock_real_ms(const struct clock *clock);
 uint32_t clock_random(const struct clock *clock);
 

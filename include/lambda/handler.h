@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "base/span.h"
 #include "lambda/event.h"
+#include "survey/ahead.h"
 #include "survey/atlas.h"
 #include "survey/criteria.h"
 #include "survey/fold.h"
@@ -32,6 +33,7 @@
 struct handler {
     struct aws_client *client;
     struct atlas *atlas;
+    struct ahead *ahead;      /* NULL: nothing was asked ahead */
     int64_t answer_margin_ms; /* kept free before the deadline, to answer in */
     struct fold_limits limits;
     size_t nparallel;                 /* as in struct sweep_options */

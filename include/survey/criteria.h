@@ -91,6 +91,9 @@ NODISCARD enum err_code criteria_place(struct criteria *criteria,
                                        const struct scope *scope,
                                        struct err *err);
 
+/* Whether the same instances are wanted, told in the same way. */
+bool criteria_equal(const struct criteria *a, const struct criteria *b);
+
 /* A comma list of states in any letter case as bits. ERR_ARG names them. */
 NODISCARD enum err_code criteria_parse_states(struct span list, unsigned *out,
                                               struct err *err);

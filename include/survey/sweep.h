@@ -32,7 +32,14 @@ struct sweep_options {
     const struct criteria *criteria; /* for the folds */
     bool include_managed; /* instances too that other services manage */
     size_t nparallel;     /* regions listed in parts at a time: spread.h */
-    int64_t deadline_ms;  /* mono: when to stop, whatever is missing */
+    /*
+     * Not 0: asks ahead of a question, see ec2.h. Then each fold is on its
+     * own: one that cannot have its records whole and at once, or fails, leaves
+     * the region (its state is NULL), and neither that nor the other folds fail
+     * for it.
+     */
+    unsigned ahead_max;
+    int64_t deadline_ms; /* mono: when to stop, whatever is missing */
     /* Called after a region has ended; NULL: not wanted. */
     void (*on_progress)(void *arg, size_t ended, size_t asked,
                         const struct ec2_stats *stats);
@@ -54,6 +61,14 @@ NODISCARD enum err_code sweep_new(const struct sweep_options *options,
                                   const char *const *names, size_t n,
                                   struct sweep **out, struct err *err);
 void sweep_free(struct sweep *sweep);
+
+/*
+ * Takes over from a sweep that asked ahead, and has run, the regions in which
+ * it has all the folds of this one; these are not asked again. Returns their
+ * number. Their states go on borrowing what ahead's options borrowed. Before
+ * sweep_run().
+ */
+size_t sweep_adopt(struct sweep *sweep, struct sweep *ahead);
 
 /*
  * Starts all regions, the farthest first, and runs the poll until all have

@@ -96,6 +96,8 @@ static bool is_late(const struct ec2_listing *l)
 
 static int64_t connect_timeout_ms(const struct ec2_listing *l)
 {
+    if (l->request.ahead_max)
+        return EC2_AHEAD_CONNECT_MS;
     return l->doubtful ? EC2_MISSED_CONNECT_MS : AWS_CONNECT_TIMEOUT_MS;
 }
 
@@ -244,7 +246,9 @@ static void fail_attempt(struct ec2_listing *l, int64_t after_ms)
     struct retry_input input = {
         .class = l->stale_stamp ? RETRY_TRANSIENT : retry_classify(&l->last),
         .attempt = l->attempt,
-        .max_attempts = l->doubtful ? 1 : options_of(l)->max_attempts,
+        .max_attempts = l->doubtful || l->request.ahead_max
+                            ? 1
+                            : options_of(l)->max_attempts,
         .random = clock_random(options_of(l)->clock),
         .retry_after_ms = after_ms,
     };
@@ -321,7 +325,7 @@ static void end_page(struct ec2_listing *l, const struct ec2_page *page)
         return;
     }
     l->last = (struct failure){0};
-    if (l->npages >= EC2_PAGES_MAX)
+    if (l->npages >= EC2_PAGES_MAX || l->request.ahead_max)
         l->last.kind = FAILURE_LIMIT;
     else if (remember_token(l, page->next_token)) {
         l->attempt = 0;

@@ -11,7 +11,8 @@ void ec2_form_write(struct buf *body, const struct ec2_request *request,
     if (request->filter)
         query_add_filter(body, 1, request->filter->name,
                          request->filter->values, request->filter->nvalues);
-    query_add_int(body, "MaxResults", EC2_MAX_RESULTS);
+    query_add_int(body, "MaxResults",
+                  request->ahead_max ? request->ahead_max : EC2_MAX_RESULTS);
     if (managed)
         query_add(body, "IncludeManagedResources", SPAN_LIT("true"));
     if (token.len)

@@ -22,6 +22,12 @@ static int64_t system_mono_ms(void *arg)
     return read_ms(CLOCK_MONOTONIC);
 }
 
+static int64_t system_boot_ms(void *arg)
+{
+    (void)arg;
+    return read_ms(CLOCK_BOOTTIME);
+}
+
 static int64_t system_real_ms(void *arg)
 {
     (void)arg;
@@ -42,6 +48,7 @@ static uint32_t system_random(void *arg)
 
 const struct clock CLOCK_SYSTEM = {
     .mono_ms = system_mono_ms,
+    .boot_ms = system_boot_ms,
     .real_ms = system_real_ms,
     .random = system_random,
 };
@@ -49,6 +56,11 @@ const struct clock CLOCK_SYSTEM = {
 int64_t clock_mono_ms(const struct clock *clock)
 {
     return clock->mono_ms(clock->arg);
+}
+
+int64_t clock_boot_ms(const struct clock *clock)
+{
+    return clock->boot_ms(clock->arg);
 }
 
 int64_t clock_real_ms(const struct clock *clock)

@@ -129,15 +129,20 @@ static bool may_refresh(const struct visit *v)
            (asked == INT64_MIN || visit_mono_ms(v) - asked > ATLAS_MIN_AGE_MS);
 }
 
-/* Names that are not in the list may be new: the account is asked again. */
+/* The account is asked for its regions when that was never done (a command,
+ * or an INIT without network), and for names that may be new. */
 static enum err_code resolve(struct visit *v, struct err *err)
 {
     struct atlas *atlas = v->handler->atlas;
     int64_t until = visit_mono_ms(v) + REFRESH_MAX_MS;
     enum err_code rc = scope_resolve(&v->scope, atlas, err);
 
-    if (rc || scope_count(&v->scope, SCOPE_UNKNOWN) == 0 || !may_refresh(v))
+    if (rc || !may_refresh(v))
         return rc;
+    if (scope_count(&v->scope, SCOPE_UNKNOWN) == 0 &&
+        (atlas_asked_ms(atlas) != INT64_MIN ||
+         scope_count(&v->scope, SCOPE_REGION) == 0))
+        return ERR_OK;
     if (until > v->deadline_ms)
         until = v->deadline_ms;
     atlas_refresh(atlas, &v->refresh_stats, until);
@@ -184,6 +189,8 @@ static enum err_code ask(struct visit *v, struct err *err)
 
     if (rc)
         return rc;
+    if (v->handler->ahead)
+        v->nahead = ahead_give(v->handler->ahead, &v->criteria, v->sweep);
     if (sweep_nregions(v->sweep) &&
         atlas_is_older_than(atlas, ATLAS_MAX_AGE_MS) && may_refresh(v))
         atlas_refresh(atlas, &v->refresh_stats, v->deadline_ms);

@@ -57,6 +57,7 @@ void visit_log(const struct visit *v, const struct buf *answer)
                          LOG_INT("status", m.http_status),
                          LOG_INT("regionsAsked", m.regions_asked),
                          LOG_INT("regionsFailed", m.regions_failed),
+                         LOG_INT("regionsAhead", (int64_t)v->nahead),
                          LOG_INT("requests", (int64_t)stats.requests),
                          LOG_INT("retries", m.retries),
                          LOG_INT("pages", (int64_t)stats.pages),

@@ -27,6 +27,7 @@ struct visit {
     struct sweep *sweep;
     struct buf body;
     int http_status;
+    size_t nahead; /* regions answered by what was asked in INIT */
     struct report_summary summary;
     struct ec2_stats refresh_stats;
 };

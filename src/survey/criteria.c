@@ -266,6 +266,16 @@ enum err_code criteria_parse(const struct criteria_options *defaults,
     return ERR_OK;
 }
 
+bool criteria_equal(const struct criteria *a, const struct criteria *b)
+{
+    return a->states == b->states && span_eq(a->tag_key, b->tag_key) &&
+           span_eq(a->tag_value, b->tag_value) && a->protocol == b->protocol &&
+           a->from_port == b->from_port && a->to_port == b->to_port &&
+           span_eq(a->query, b->query) &&
+           span_eq(a->after_region, b->after_region) &&
+           span_eq(a->after_id, b->after_id) && a->names_off == b->names_off;
+}
+
 enum err_code criteria_place(struct criteria *criteria,
                              const struct scope *scope, struct err *err)
 {

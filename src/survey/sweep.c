@@ -3,53 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aws/spread.h"
 #include "base/log.h"
+#include "sweep_private.h"
 
 /* Regions started before the first requests are sent; then it doubles. */
 #define FIRST_BATCH 2
-
-struct task;
-
-/* One listing of a region; the argument of its callbacks. */
-struct stream {
-    struct task *task;
-    enum fold_listing listing;
-    struct spread *pages; /* NULL: not running */
-    uint64_t npending;    /* instances since the last commit */
-    uint64_t ncommitted;  /* instances before that */
-    bool more;            /* EC2 had more when the listing ended */
-};
-
-/* One region's work. */
-struct task {
-    struct sweep *sweep;
-    char name[REGION_NAME_MAX + 1];
-    struct sweep_region result;
-    struct stream streams[FOLD_NLISTINGS];
-    size_t nrunning;
-    struct aws_region *region;
-
-    size_t ending; /* the fold whose region_end comes next */
-    struct fold_follow_up follow_up;
-    size_t follow_up_pos; /* values asked so far */
-    uint64_t nfollowed;   /* instances of all follow-ups */
-    bool has_followed;
-    struct ec2_filter filter;
-};
-
-struct sweep {
-    struct sweep_options options;
-    struct task *tasks;
-    struct task **order; /* farthest first */
-    size_t n;
-    size_t nended;
-    bool done;
-    int64_t started_ms;
-    uint64_t ninstances;
-    struct ec2_stats stats;
-    struct spread_budget budget;
-};
 
 static void advance(struct task *task);
 
@@ -62,6 +20,8 @@ static int64_t mono_ms(const struct sweep *sweep)
 static bool takes_part(const struct task *task, size_t i,
                        enum fold_listing listing)
 {
+    if (!task->result.states[i])
+        return false;
     if (listing == FOLD_FOLLOW_UP)
         return i == task->ending;
     return task->sweep->options.folds[i]->needs & FOLD_NEEDS(listing);
@@ -78,6 +38,24 @@ static void tell_folds(const struct stream *stream, enum fold_event event)
                                      event);
 }
 
+/* The fold leaves the region. */
+static void drop_fold(struct task *task, size_t i)
+{
+    task->sweep->options.folds[i]->region_free(task->result.states[i]);
+    task->result.states[i] = NULL;
+}
+
+/* What becomes of a record that fold i could not take. */
+static enum err_code refused_by(struct task *task, size_t i, enum err_code rc,
+                                struct err *err)
+{
+    if (!task->sweep->options.ahead_max)
+        return rc;
+    *err = (struct err){0};
+    drop_fold(task, i);
+    return ERR_OK;
+}
+
 static enum err_code on_instance(void *arg, const struct ec2_instance *instance,
                                  struct err *err)
 {
@@ -92,6 +70,8 @@ static enum err_code on_instance(void *arg, const struct ec2_instance *instance,
         if (!takes_part(task, i, stream->listing))
             continue;
         rc = options->folds[i]->instance(task->result.states[i], instance, err);
+        if (rc)
+            rc = refused_by(task, i, rc, err);
         if (rc)
             return rc;
     }
@@ -111,6 +91,8 @@ static enum err_code on_group(void *arg, const struct ec2_group *group,
         if (!takes_part(task, i, stream->listing))
             continue;
         rc = options->folds[i]->group(task->result.states[i], group, err);
+        if (rc)
+            rc = refused_by(task, i, rc, err);
         if (rc)
             return rc;
     }
@@ -187,8 +169,7 @@ static void end_streams(struct task *task, void (*end)(struct spread *pages))
     task->nrunning = 0;
 }
 
-/* The region's end; its states stay for the report. */
-static void end_task(struct task *task)
+void sweep_end_task(struct task *task)
 {
     struct sweep *sweep = task->sweep;
 
@@ -206,7 +187,7 @@ static void fail_task(struct task *task, const struct failure *failure)
         return;
     end_streams(task, spread_cancel);
     task->result.failure = *failure;
-    end_task(task);
+    sweep_end_task(task);
 }
 
 /* A failure of our own making, before or beside a request. */
@@ -230,6 +211,13 @@ static void note_size(const struct stream *stream)
         task->nfollowed += stream->ncommitted;
 }
 
+static void drop_folds_of(const struct stream *stream)
+{
+    for (size_t i = 0; i < stream->task->sweep->options.nfolds; i++)
+        if (takes_part(stream->task, i, stream->listing))
+            drop_fold(stream->task, i);
+}
+
 static void on_stream_done(void *arg, const struct failure *failure)
 {
     struct stream *stream = arg;
@@ -237,11 +225,14 @@ static void on_stream_done(void *arg, const struct failure *failure)
 
     stream->pages = NULL;
     task->nrunning--;
-    if (failure) {
+    if (failure && !task->sweep->options.ahead_max) {
         fail_task(task, failure);
         return;
     }
-    note_size(stream);
+    if (failure)
+        drop_folds_of(stream);
+    else
+        note_size(stream);
     tell_folds(stream, FOLD_LISTING_END);
     if (task->nrunning == 0)
         advance(task);
@@ -258,6 +249,7 @@ static void start_stream(struct task *task, enum fold_listing listing,
         .region = task->region,
         .filter = filter,
         .include_managed = sweep->options.include_managed,
+        .ahead_max = sweep->options.ahead_max,
         .sink = &SINK,
         .stats = &sweep->stats,
         .deadline_ms = sweep->options.deadline_ms,
@@ -305,12 +297,21 @@ static void advance(struct task *task)
     while (task->ending < options->nfolds) {
         enum err_code rc;
 
+        if (!task->result.states[task->ending]) {
+            task->ending++;
+            continue;
+        }
         if (start_follow_up(task))
             return;
         task->follow_up = (struct fold_follow_up){0};
         task->follow_up_pos = 0;
         rc = options->folds[task->ending]->region_end(
             task->result.states[task->ending], &task->follow_up, &err);
+        if (options->ahead_max && (rc || task->follow_up.filter)) {
+            drop_fold(task, task->ending);
+            task->follow_up = (struct fold_follow_up){0};
+            continue;
+        }
         if (rc) {
             fail_task_with(task, rc, &err);
             return;
@@ -320,7 +321,7 @@ static void advance(struct task *task)
     }
     if (task->has_followed)
         task->region->nfollowed = task->nfollowed;
-    end_task(task);
+    sweep_end_task(task);
 }
 
 static void start_task(struct task *task)
@@ -455,7 +456,7 @@ static void log_failures(const struct sweep *sweep)
             continue;
         failure_sentence(&r->failure, sentence);
         log_write(
-            LOG_WARN, "region failed",
+            sweep->options.ahead_max ? LOG_DEBUG : LOG_WARN, "region failed",
             LOG_FIELDS(LOG_STR("region", r->name), LOG_STR("error", sentence),
                        LOG_STR("kind", failure_kind_name(r->failure.kind)),
                        LOG_INT("status", r->failure.status),
@@ -493,6 +494,7 @@ static void put_in_order(struct sweep *sweep)
         if (rc)
             fail_task_with(task, rc, &err);
     }
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): they are pointers */
     qsort(sweep->order, sweep->n, sizeof(*sweep->order), by_distance);
 }
 

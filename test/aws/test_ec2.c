@@ -1400,6 +1400,35 @@ static void test_ec2_start__asks_a_missed_region_once_and_shortly(void **state)
     assert_int_equal(world->failure.attempts, 1);
 }
 
+static void test_ec2_start__asks_ahead_once_and_shortly(void **state)
+{
+    struct world *world = *state;
+
+    world->request.ahead_max = 7;
+    never_connects(world, 1);
+    assert_int_equal(run_ms(world), EC2_AHEAD_CONNECT_MS);
+    assert_int_equal(world->failure.kind, FAILURE_CONNECT_TIMEOUT);
+    answer(world, (struct fake_answer)REFUSED(503, "RequestLimitExceeded"));
+    assert_int_equal(run_ms(world), 0);
+    assert_int_equal(world->failure.kind, FAILURE_THROTTLED);
+    assert_int_equal(world->failure.attempts, 1);
+    assert_non_null(strstr(request_at(world, 1)->body, "MaxResults=7"));
+}
+
+static void test_ec2_start__asks_ahead_for_one_page_only(void **state)
+{
+    struct world *world = *state;
+
+    world->request.ahead_max = 7;
+    answer(world, (struct fake_answer)ONE_OF_TWO);
+    (void)run_ms(world);
+    assert_int_equal(world->failure.kind, FAILURE_LIMIT);
+    answer(world, (struct fake_answer)ONE);
+    (void)run_ms(world);
+    assert_int_equal(world->failure.kind, FAILURE_NONE);
+    assert_int_equal(fake_http_nrequests(world->http), 2);
+}
+
 static void test_ec2_start__forgets_a_miss_after_a_minute(void **state)
 {
     struct world *world = *state;
@@ -1595,6 +1624,10 @@ static const struct CMUnitTest TESTS[] = {
     cmocka_unit_test_setup_teardown(
         test_ec2_start__asks_a_missed_region_once_and_shortly, set_up,
         tear_down),
+    cmocka_unit_test_setup_teardown(test_ec2_start__asks_ahead_once_and_shortly,
+                                    set_up, tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_ec2_start__asks_ahead_for_one_page_only, set_up, tear_down),
     cmocka_unit_test_setup_teardown(
         test_ec2_start__forgets_a_miss_after_a_minute, set_up, tear_down),
     cmocka_unit_test_setup_teardown(

@@ -79,10 +79,12 @@ static void test_clock__asks_the_clock_it_is_given(void **state)
     fake_clock_init(&fake);
     fake.random = 77;
     assert_int_equal(clock_mono_ms(&fake.clock), 1000000);
+    assert_int_equal(clock_boot_ms(&fake.clock), 1000000);
     assert_int_equal(clock_real_ms(&fake.clock), 1893553445000);
     assert_int_equal(clock_random(&fake.clock), 77);
     fake_clock_advance(&fake, 3);
     assert_int_equal(clock_mono_ms(&fake.clock), 1000003);
+    assert_int_equal(clock_boot_ms(&fake.clock), 1000003);
     assert_int_equal(clock_real_ms(&fake.clock), 1893553445003);
 }
 
@@ -99,6 +101,8 @@ static void test_clock_system__is_plausible(void **state)
         differs |= clock_random(&CLOCK_SYSTEM) != first;
     assert_true(differs);
     assert_true(clock_mono_ms(&CLOCK_SYSTEM) >= before);
+    /* Suspended time is counted on top. */
+    assert_true(clock_boot_ms(&CLOCK_SYSTEM) >= before);
 }
 
 int main(void)

@@ -21,6 +21,7 @@ static const char *const NAMES[] = {
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_EC2",
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
     "AWS_LAMBDA_LOG_FORMAT",
     "AWS_LAMBDA_LOG_LEVEL",
     "AWS_LAMBDA_RUNTIME_API",
@@ -40,6 +41,7 @@ static const char *const NAMES[] = {
     "REGION_TIMEOUT_MS",
     "RESPONSE_BODY",
     "RESPONSE_BUDGET_BYTES",
+    "SPECULATION_MAX_AGE_MS",
     "https_proxy",
     "no_proxy",
 };
@@ -108,6 +110,8 @@ static void check_bounds(const struct config *c)
     FUZZ_CHECK(c->answer_margin_ms <= CONFIG_ANSWER_MARGIN_MAX_MS);
     FUZZ_CHECK(c->init_budget_ms >= 0);
     FUZZ_CHECK(c->init_budget_ms <= CONFIG_INIT_BUDGET_MAX_MS);
+    FUZZ_CHECK(c->speculation_max_age_ms >= 0);
+    FUZZ_CHECK(c->speculation_max_age_ms <= CONFIG_SPECULATION_AGE_MAX_MS);
     FUZZ_CHECK(c->exposure_pending_max <= CONFIG_EXPOSURE_PENDING_MAX);
     FUZZ_CHECK(!c->response_budget ||
                (c->response_budget >= CONFIG_RESPONSE_BUDGET_MIN &&

@@ -611,14 +611,42 @@ test_handler_answer__waits_for_no_list_that_only_grew_old(void **state)
 
     (void)state;
     theatre_init(&t, NULL);
-    began = t.stage.fake.mono_ms;
+    stage_answer(&t.stage, HOME,
+                 (struct fake_answer){
+                     .body_has = "DescribeRegions",
+                     .body = XML_REGIONS(XML_REGION(HOME, "opted-in"))});
     stage_answer(
         &t.stage, HOME,
         (struct fake_answer){.body_has = "DescribeRegions", .hangs = true});
     answer_always(&t, HOME, "DescribeInstances", TWO_INSTANCES);
     ask(&t, COUNT, "us-east-1");
+    assert_int_equal(count_refreshes(&t), 1);
+    fake_clock_advance(&t.stage.fake, ATLAS_MAX_AGE_MS);
+    began = t.stage.fake.mono_ms;
+    ask(&t, COUNT, "us-east-1");
     assert_answer(&t, 200, "[" COUNTED("us-east-1") "]");
+    assert_int_equal(count_refreshes(&t), 2);
     assert_int_equal(t.stage.fake.mono_ms - began, 10);
+    theatre_release(&t);
+}
+
+/* Which regions "all" are is not known before that. */
+static void test_handler_answer__asks_for_the_list_first_of_all(void **state)
+{
+    struct theatre t;
+
+    (void)state;
+    theatre_init(&t, NULL);
+    stage_answer(&t.stage, HOME,
+                 (struct fake_answer){
+                     .body_has = "DescribeRegions",
+                     .after_ms = 10,
+                     .body = XML_REGIONS(XML_REGION(HOME, "opted-in"))});
+    answer_always(&t, HOME, "DescribeInstances", TWO_INSTANCES);
+    ask(&t, COUNT, "all");
+    assert_answer(&t, 200, "[" COUNTED("us-east-1") "]");
+    ask(&t, COUNT, "all");
+    assert_int_equal(count_refreshes(&t), 1);
     theatre_release(&t);
 }
 
@@ -1202,6 +1230,7 @@ int main(void)
             test_handler_answer__renews_an_old_list_beside_the_question),
         cmocka_unit_test(
             test_handler_answer__waits_for_no_list_that_only_grew_old),
+        cmocka_unit_test(test_handler_answer__asks_for_the_list_first_of_all),
         cmocka_unit_test(
             test_handler_answer__keeps_the_margin_before_the_deadline),
         cmocka_unit_test(

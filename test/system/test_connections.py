@@ -1,11 +1,20 @@
-"""What a start and a warm answer cost: connections, handshakes, keys."""
+"""What a start and an answer cost: connections, handshakes, requests, keys.
+
+The simulator's own count is the judge, beside what DEBUG=1 says.
+"""
 
 import re
 
+import pytest
+
 from conftest import REGIONS
-from harness import Runtime, event
+from harness import Runtime, event, run_event
 
 QUESTIONS = ["count", "owner", "exposure"]
+# A slow machine does not make what was asked ahead too old.
+PATIENT = {"SPECULATION_MAX_AGE_MS": "60000", "INIT_BUDGET_MS": "9000"}
+# Without DescribeRegions no connection is there before the two of each region.
+FIXED = {"REGIONS": ",".join(REGIONS)}
 
 
 def counters(runtime, what="counters"):
@@ -14,6 +23,125 @@ def counters(runtime, what="counters"):
              if f" {what} " in line]
     return [{name: int(n) for name, n in re.findall(r"(\w+)=(\d+)(?!\S)", line)}
             for line in lines]
+
+
+@pytest.fixture
+def fresh(sim):
+    sim.control("POST", "/_sim/reset")
+    return sim
+
+
+def started(sim, **more):
+    return Runtime(env={**sim.env, **PATIENT, **FIXED, "DEBUG": "1", **more})
+
+
+def total(sim, what):
+    """What the simulator counted in all regions."""
+    regions = sim.stats()["regions"]
+    return sum(regions[region][what] for region in REGIONS)
+
+
+def nrequests(sim):
+    regions = sim.stats()["regions"]
+    return sum(sum(regions[r]["requests"].values()) for r in REGIONS)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_first_event_finds_all_connections_there(fresh, question):
+    with started(fresh, SPECULATION_MAX_AGE_MS="0") as runtime:
+        runtime.wait_until_idle()
+        assert total(fresh, "handshakes") == 2 * len(REGIONS)
+        before = nrequests(fresh)
+        assert runtime.ask(event(question)).body == fresh.answers(question)
+        assert nrequests(fresh) > before
+        assert total(fresh, "handshakes") == 2 * len(REGIONS)
+        assert total(fresh, "connections") == 2 * len(REGIONS)
+    line, = counters(runtime)
+    assert line["connections"] == line["handshakes"] == line["lookups"] == 0
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_first_event_is_answered_from_what_was_asked_ahead(fresh, question):
+    with started(fresh) as runtime:
+        runtime.wait_until_idle()
+        before = nrequests(fresh)
+        assert before == 2 * len(REGIONS)
+        assert runtime.ask(event(question)).body == fresh.answers(question)
+        assert nrequests(fresh) == before
+        # The second one is asked for anew.
+        assert runtime.ask(event(question)).body == fresh.answers(question)
+        assert nrequests(fresh) > before
+
+
+def test_first_event_about_one_region_is_answered_too(fresh):
+    with started(fresh) as runtime:
+        runtime.wait_until_idle()
+        before = nrequests(fresh)
+        reply = runtime.ask(event("count", "eu-west-1"))
+        assert reply.body == fresh.answers("count", "eu-west-1")
+        assert nrequests(fresh) == before
+
+
+def test_regions_that_were_denied_ahead_are_asked_again(sim_with):
+    sim = sim_with("--fault", "eu-west-1/DescribeInstances=throttle:1")
+    sim.control("POST", "/_sim/reset")
+    with started(sim) as runtime:
+        runtime.wait_until_idle()
+        before = nrequests(sim)
+        assert runtime.ask(event("count")).body == sim.answers("count")
+        assert nrequests(sim) == before + 1
+
+
+ASKED_ANEW = {
+    "too-old": {"SPECULATION_MAX_AGE_MS": "1"},
+    "switched-off": {"SPECULATION_MAX_AGE_MS": "0"},
+    "no-event-waits": {
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "provisioned-concurrency"},
+}
+
+
+@pytest.mark.parametrize("why", ASKED_ANEW)
+def test_first_event_is_asked_anew(fresh, why):
+    with started(fresh, **ASKED_ANEW[why]) as runtime:
+        runtime.wait_until_idle()
+        before = nrequests(fresh)
+        assert before == 2 * len(REGIONS)
+        assert runtime.ask(event("count")).body == fresh.answers("count")
+        assert nrequests(fresh) == before + len(REGIONS)
+
+
+def test_no_budget_is_no_network_before_the_first_event(fresh):
+    env = {**fresh.env, "INIT_BUDGET_MS": "0", "DEBUG": "1"}
+    with Runtime(env=env) as runtime:
+        runtime.wait_until_idle()
+        assert total(fresh, "handshakes") == 0
+        assert runtime.ask(event("count")).body == fresh.answers("count")
+    line, = counters(runtime, "initialised")
+    assert line["requests"] == line["lookups"] == 0
+
+
+def test_a_command_opens_no_connection_ahead(fresh):
+    reply = run_event(event("count"), env=fresh.env)
+    assert reply.body == fresh.answers("count")
+    assert total(fresh, "handshakes") == len(REGIONS)
+
+
+def test_warm_rounds_rebuild_nothing(fresh):
+    rounds = 10
+    with started(fresh) as runtime:
+        runtime.ask(event("count"))
+        for _ in range(rounds):
+            for question in QUESTIONS:
+                assert runtime.ask(event(question)).body == fresh.answers(
+                    question)
+        assert total(fresh, "handshakes") == 2 * len(REGIONS)
+        assert total(fresh, "connections") == 2 * len(REGIONS)
+    warm = counters(runtime)[1:]
+    assert len(warm) == rounds * len(QUESTIONS)
+    for line in warm:
+        assert line["reused"] == line["requests"] >= len(REGIONS)
+        for what in ("connections", "handshakes", "lookups", "keys", "roots"):
+            assert line[what] == 0, line
 
 
 def test_keys_and_roots_are_made_once(sim):

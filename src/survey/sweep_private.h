@@ -1,0 +1,55 @@
+/*
+ * sweep_private.h - what the parts of a sweep share.
+ */
+#ifndef SURVEY_SWEEP_PRIVATE_H
+#define SURVEY_SWEEP_PRIVATE_H
+
+#include "aws/spread.h"
+#include "survey/sweep.h"
+
+struct task;
+
+/* One listing of a region; the argument of its callbacks. */
+struct stream {
+    struct task *task;
+    enum fold_listing listing;
+    struct spread *pages; /* NULL: not running */
+    uint64_t npending;    /* instances since the last commit */
+    uint64_t ncommitted;  /* instances before that */
+    bool more;            /* EC2 had more when the listing ended */
+};
+
+/* One region's work. */
+struct task {
+    struct sweep *sweep;
+    char name[REGION_NAME_MAX + 1];
+    struct sweep_region result;
+    struct stream streams[FOLD_NLISTINGS];
+    size_t nrunning;
+    struct aws_region *region;
+
+    size_t ending; /* the fold whose region_end comes next */
+    struct fold_follow_up follow_up;
+    size_t follow_up_pos; /* values asked so far */
+    uint64_t nfollowed;   /* instances of all follow-ups */
+    bool has_followed;
+    struct ec2_filter filter;
+};
+
+struct sweep {
+    struct sweep_options options;
+    struct task *tasks;
+    struct task **order; /* farthest first */
+    size_t n;
+    size_t nended;
+    bool done;
+    int64_t started_ms;
+    uint64_t ninstances;
+    struct ec2_stats stats;
+    struct spread_budget budget;
+};
+
+/* The region's end; its states stay for the report. */
+void sweep_end_task(struct task *task);
+
+#endif
