@@ -26,7 +26,7 @@
 #define REGIONS_MAX 64
 #define MARGIN_MS 500
 
-enum question {
+enum asked {
     COUNT,
     OWNER,
     EXPOSURE,
@@ -68,7 +68,7 @@ struct world {
     struct handler handler;
     struct tally tallies[REGIONS_MAX];
     size_t ntallies;
-    enum question question;
+    enum asked question;
     bool omitted; /* not all rows are in the answer */
     struct buf token;
     struct buf out;
@@ -199,8 +199,7 @@ static bool is_exposed(const struct tally *tally, size_t i)
     return (groups & l[GROUPS].open_groups) != 0;
 }
 
-static void check_number_of_rows(const struct tally *tally,
-                                 enum question question)
+static void check_number_of_rows(const struct tally *tally, enum asked question)
 {
     size_t expected = question == COUNT ? 1 : 0;
 
@@ -293,7 +292,7 @@ static void play_event(struct world *w)
     enum err_code rc;
 
     fake_clock_advance(fake, FUZZ_PICK(in, PAUSES_MS));
-    w->question = (enum question)which;
+    w->question = (enum asked)which;
     event = write_event(PATHS[which], fuzz_until(in, '\n'));
     began = fake->mono_ms;
     w->ntallies = 0;
