@@ -23,7 +23,9 @@ class Settings:
         self.region_timeout_s = region_timeout_ms / 1000
         self.deadline_ms = deadline_ms
         self.answer_s = (deadline_ms - margin_ms) / 1000
-        self.env = {"AWS_MAX_ATTEMPTS": str(attempts),
+        # Whole answers are held against the fleet, however long they are.
+        self.env = {"RESPONSE_BUDGET_BYTES": "6000000",
+                    "AWS_MAX_ATTEMPTS": str(attempts),
                     "REGION_TIMEOUT_MS": str(region_timeout_ms),
                     "ANSWER_MARGIN_MS": str(margin_ms)}
 
