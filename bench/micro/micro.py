@@ -3,11 +3,13 @@
     bench/micro/micro.py PROGRAM [--instructions] [--instances N]
 
 Times are the best of several runs, of the process's own CPU. --instructions
-has valgrind count instead, which a busy machine does not disturb. The last
-lines compare: what counting takes to what zlib and libxml2 alone take.
+has valgrind count instead, which a busy machine does not disturb, and counts
+the release binary as a whole too, TLS and HTTP included. The last lines
+compare: what counting takes to what zlib and libxml2 alone take.
 """
 
 import argparse
+import json
 import pathlib
 import re
 import resource
@@ -74,16 +76,33 @@ class Micro:
 
     def count(self, step):
         """Instructions of one round, and its units."""
-        def instructions(rounds):
-            done = subprocess.run(
-                ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
-                 *self.argv(step, rounds)], check=True, text=True,
-                capture_output=True)
-            (total,) = re.findall(r"Collected : (\d+)", done.stderr)
-            return int(total), int(done.stdout.split()[2])
+        def counted(rounds):
+            total, out = instructions(self.argv(step, rounds))
+            return total, int(out.split()[2])
         # The difference leaves out the start of the process.
-        (one, units), (two, _) = instructions(1), instructions(2)
+        (one, units), (two, _) = counted(1), counted(2)
         return two - one, units
+
+
+def instructions(argv, **options):
+    """Those of a whole run, and what it wrote."""
+    done = subprocess.run(
+        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+         *map(str, argv)], check=True, text=True, capture_output=True,
+        **options)
+    (total,) = re.findall(r"Collected : (\d+)", done.stderr)
+    return int(total), done.stdout
+
+
+def whole_program(bootstrap, instances):
+    """Instructions per instance that the program needs for one region, over
+    TLS: those for twice as many instances less those for as many."""
+    def counted(size):
+        with harness.Sim("--regions", "us-east-1", "--instances", size,
+                         "--warm") as sim:
+            return instructions([bootstrap, "--event", "-"], env=sim.env,
+                                input=json.dumps(harness.event("count")))[0]
+    return (counted(2 * instances) - counted(instances)) / instances
 
 
 def show(step, cost, units, counted):
@@ -112,6 +131,10 @@ def main():
             cost[step], units = measure(step)
             show(step, cost[step], units, asked.instructions)
         wire = page.stat().st_size
+    if asked.instructions:
+        each = whole_program(asked.program.with_name("bootstrap"),
+                             asked.instances)
+        print(f"the whole program: {each:.0f} instructions per instance")
     what, scale = ("instructions", 1) if asked.instructions else ("us", 1e6)
     print(f"a page of {asked.instances} instances, {wire} bytes gzipped: "
           f"{cost['count'] * scale / asked.instances:.{0 if scale == 1 else 1}f}"

@@ -1,5 +1,6 @@
 #include "aws/sigv4.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include <openssl/evp.h>
@@ -121,6 +122,21 @@ enum err_code sigv4_string_to_sign(const struct sigv4_scope *scope,
     return buf_check(out, "sigv4: string to sign", err);
 }
 
+/*
+ * As many bytes as the canonical request may have: encoding makes three of a
+ * byte, a parameter without value gets a "=", a header's name comes twice.
+ */
+static size_t canonical_room(const struct sigv4_request *req)
+{
+    size_t room = strlen(req->method) + 3 * strlen(req->path) +
+                  4 * strlen(req->query) + SIGV4_HEX_LEN + 16;
+
+    for (size_t i = 0; i < req->nheaders; i++)
+        room += 2 * strlen(req->headers[i].name) +
+                strlen(req->headers[i].value) + 3;
+    return room < SIGV4_MAX_TEXT ? room : SIGV4_MAX_TEXT;
+}
+
 static enum err_code compute_signature(const struct sigv4_request *req,
                                        const struct sigv4_scope *scope,
                                        const struct sigv4_key *key,
@@ -131,11 +147,13 @@ static enum err_code compute_signature(const struct sigv4_request *req,
     struct buf canonical = BUF_INIT(SIGV4_MAX_TEXT);
     struct buf to_sign = BUF_INIT(SIGV4_MAX_TEXT);
     unsigned char digest[SIGV4_KEY_LEN] = {0};
+    size_t room = canonical_room(req);
     enum err_code rc;
 
     /* All room at once, so that growing leaves no copy of the token behind. */
-    buf_reserve(&canonical, SIGV4_MAX_TEXT);
+    buf_reserve(&canonical, room);
     rc = sigv4_canonical_request(req, &canonical, err);
+    assert(rc || canonical.len <= room);
     if (rc)
         goto out;
     rc = sigv4_string_to_sign(scope, &canonical, &to_sign, err);
