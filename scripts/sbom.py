@@ -17,7 +17,7 @@ import urllib.parse
 import uuid
 
 # By SPDX identifier.
-LICENCES = {"zlib": "Zlib", "c-ares": "MIT", "openssl": "Apache-2.0",
+LICENCES = {"zlib": "Zlib", "zlib-ng": "Zlib", "c-ares": "MIT", "openssl": "Apache-2.0",
             "jansson": "MIT", "libxml2": "MIT", "curl": "curl"}
 OWN_LICENCE = "Apache-2.0"
 
@@ -52,6 +52,9 @@ def purl(name, version, origin):
 
 def component(line):
     name, version, origin, digest = line.split("\t")
+    # It may stand in for zlib.
+    if name == "zlib" and re.search("zlib-ng|libz-ng", origin):
+        name = "zlib-ng"
     if name not in LICENCES:
         raise ValueError(f"the licence of {name} is not known here")
     if not re.fullmatch("[0-9a-f]{64}", digest):

@@ -90,9 +90,15 @@ cmake_library() { # NAME FLAGS OPTION...
     cmake --install "$work/$name.build"
 }
 
-# The library is the .c files of its top folder; the copy in the crate has
-# no build files. zconf.h is made for a system with <unistd.h>.
+# Either zlib-ng, with the interface of zlib, or zlib itself: the .c files of
+# its top folder, as the copy in the crate has no build files, and zconf.h made
+# for a system with <unistd.h>.
 build_zlib() {
+    if [ -e "$work/zlib/zlib-ng.h.in" ]; then
+        cmake_library zlib '' -DZLIB_COMPAT=ON -DWITH_GZFILEOP=OFF \
+            -DWITH_GTEST=OFF
+        return
+    fi
     cd "$work/zlib"
     # shellcheck disable=SC2086  # flags are words
     printf '%s\0' ./*.c | xargs -0 -n 4 -P "$jobs" target-cc $flags -c \
