@@ -38,20 +38,21 @@ static void kinds_free(void *state)
 static struct kinds_entry *add_type(struct kinds *s, struct span name)
 {
     size_t cap = s->cap ? s->cap * 2 : 32;
-    struct kinds_entry *types = s->types;
+    struct kinds_entry *type;
 
-    if (s->ntypes == s->cap) {
-        types = realloc(s->types, cap * sizeof(*types));
-        if (!types)
+    if (!s->types || s->ntypes == s->cap) {
+        type = realloc(s->types, cap * sizeof(*type));
+        if (!type)
             return NULL;
-        s->types = types;
+        s->types = type;
         s->cap = cap;
     }
-    name = label_copy(&s->names, name);
-    if (!name.p)
+    type = &s->types[s->ntypes];
+    *type = (struct kinds_entry){.name = label_copy(&s->names, name)};
+    if (!type->name.p)
         return NULL;
-    types[s->ntypes] = (struct kinds_entry){.name = name};
-    return &types[s->ntypes++];
+    s->ntypes++;
+    return type;
 }
 
 static enum err_code kinds_begin(const struct fold_options *options,

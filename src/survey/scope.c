@@ -7,7 +7,8 @@
 
 /* One entry of the list. */
 struct scope_item {
-    char text[SCOPE_NAME_MAX + 1]; /* without the '!' */
+    char text[SCOPE_NAME_MAX + 1]; /* as it is told, with the '!' */
+    size_t at;                     /* where the name in it begins */
     bool is_pattern;
     bool is_exclusion;
 };
@@ -40,11 +41,19 @@ static enum err_code too_many(struct err *err)
 
 /* --- the list ------------------------------------------------------------ */
 
+/* The name, or the pattern that stands for names. */
+static const char *name_of(const struct scope_item *item)
+{
+    const char *name = item->text + item->at;
+
+    return strcmp(name, "all") == 0 ? "*" : name;
+}
+
 static bool has_item(const struct scope *scope, const struct scope_item *item)
 {
     for (size_t i = 0; i < scope->nitems; i++)
         if (scope->items[i].is_exclusion == item->is_exclusion &&
-            strcmp(scope->items[i].text, item->text) == 0)
+            strcmp(name_of(&scope->items[i]), name_of(item)) == 0)
             return true;
     return false;
 }
@@ -55,12 +64,10 @@ static enum err_code add_item(struct scope *scope, struct span text,
     struct scope_item item = {.is_exclusion = text.p[0] == '!'};
     struct scope_item *items;
 
-    if (item.is_exclusion)
-        text = span_trim((struct span){text.p + 1, text.len - 1});
     copy_name(text, item.text);
-    if (strcmp(item.text, "all") == 0)
-        memcpy(item.text, "*", sizeof("*"));
-    item.is_pattern = strchr(item.text, '*') != NULL;
+    if (item.is_exclusion)
+        item.at = 1 + strspn(item.text + 1, " \t\r\n");
+    item.is_pattern = strchr(name_of(&item), '*') != NULL;
     if (has_item(scope, &item))
         return ERR_OK;
     if (scope->nitems >= SCOPE_NAMES_MAX)
@@ -80,7 +87,7 @@ static bool is_every_region(const struct scope *scope)
     for (size_t i = 0; i < scope->nitems; i++) {
         if (scope->items[i].is_exclusion)
             continue;
-        if (strcmp(scope->items[i].text, "*") == 0)
+        if (strcmp(name_of(&scope->items[i]), "*") == 0)
             return true;
         only_exclusions = false;
     }
@@ -150,7 +157,7 @@ static bool is_excluded(const struct scope *scope, const char *name)
 {
     for (size_t i = 0; i < scope->nitems; i++)
         if (scope->items[i].is_exclusion &&
-            span_fits(span_of(name), span_of(scope->items[i].text)))
+            span_fits(span_of(name), span_of(name_of(&scope->items[i]))))
             return true;
     return false;
 }
@@ -183,7 +190,8 @@ static enum err_code add_fitting(struct scope *scope, const struct atlas *atlas,
 static enum err_code add_one(struct scope *scope, const struct atlas *atlas,
                              const struct scope_item *item, struct err *err)
 {
-    enum scope_kind kind = kind_of(atlas, item->text);
+    const char *name = name_of(item);
+    enum scope_kind kind = kind_of(atlas, name);
 
     /* That a region is left out which is not there is as was wished. */
     if (item->is_exclusion)
@@ -191,10 +199,9 @@ static enum err_code add_one(struct scope *scope, const struct atlas *atlas,
                    ? add_entry(scope, item->text, kind, err)
                    : ERR_OK;
     if (item->is_pattern)
-        return add_fitting(scope, atlas, item->text, err);
-    return is_excluded(scope, item->text)
-               ? ERR_OK
-               : add_entry(scope, item->text, kind, err);
+        return add_fitting(scope, atlas, name, err);
+    return is_excluded(scope, name) ? ERR_OK
+                                    : add_entry(scope, name, kind, err);
 }
 
 static void forget_entries(struct scope *scope)
@@ -232,7 +239,9 @@ size_t scope_count(const struct scope *scope, enum scope_kind kind)
 
 void scope_release(struct scope *scope)
 {
-    free(scope->entries);
+    forget_entries(scope);
     free(scope->items);
-    *scope = (struct scope)SCOPE_INIT;
+    scope->items = NULL;
+    scope->nitems = 0;
+    scope->all = false;
 }

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+#include <string.h>
+
 /* Splits "key=value". */
 static void split_pair(struct span pair, struct span *key, struct span *value)
 {
@@ -34,6 +36,39 @@ static void add_tags(struct instance_record *out, struct span tags)
     }
 }
 
+static void add_addresses(struct instance_record *out, struct span rest)
+{
+    struct span word;
+    bool own = false;
+
+    while (next_word(&rest, &word)) {
+        struct ec2_address *address = &out->addresses[out->instance.naddresses];
+
+        if (span_eq_str(word, "own")) {
+            own = true;
+            continue;
+        }
+        assert_true(out->instance.naddresses < RECORD_ADDRESSES_MAX);
+        *address = (struct ec2_address){word, EC2_PUBLIC_IP, own};
+        if (memchr(word.p, ':', word.len))
+            address->kind = EC2_IPV6;
+        else if (span_starts_with(word, "10."))
+            address->kind = EC2_PRIVATE_IP;
+        out->instance.naddresses++;
+        own = false;
+    }
+}
+
+static void add_groups(struct instance_record *out, struct span rest)
+{
+    struct span word;
+
+    while (next_word(&rest, &word)) {
+        assert_true(out->instance.ngroup_ids < RECORD_GROUPS_MAX);
+        out->group_ids[out->instance.ngroup_ids++] = word;
+    }
+}
+
 void instance_record_init(struct instance_record *out, const char *text)
 {
     struct span rest = span_of(text);
@@ -42,14 +77,17 @@ void instance_record_init(struct instance_record *out, const char *text)
     *out = (struct instance_record){0};
     out->instance.tags = out->tags;
     out->instance.group_ids = out->group_ids;
+    out->instance.addresses = out->addresses;
     assert_true(span_split(&rest, '|', &part));
     split_pair(part, &out->instance.id, &out->instance.state);
     if (span_split(&rest, '|', &part))
         add_tags(out, part);
-    while (next_word(&rest, &part)) {
-        assert_true(out->instance.ngroup_ids < RECORD_GROUPS_MAX);
-        out->group_ids[out->instance.ngroup_ids++] = part;
-    }
+    if (span_split(&rest, '|', &part))
+        add_groups(out, part);
+    if (span_split(&rest, '|', &part))
+        out->instance.type = part;
+    if (span_split(&rest, '|', &part))
+        add_addresses(out, part);
 }
 
 static bool read_port(struct span *rest, int32_t *port)

@@ -1,10 +1,12 @@
 /*
  * records.h - EC2's records for tests, written as short texts.
  *
- *     instance  "i-1=running|Name=web,Owner=|sg-1 sg-2"
+ *     instance  "i-1=running|Name=web,Owner=|sg-1 sg-2|t3.micro|own 10.0.0.4"
  *     group     "sg-1=web|tcp 22 22 0.0.0.0/0 ::/0|-1 - - 10.0.0.0/8"
  *
- * Bars may be left out from the right. "-" for a port: EC2 gave none. All
+ * Addresses: "own" before those of the instance itself; those with ':' are
+ * IPv6, those that begin with "10." private. Bars may be left out from the
+ * right. "-" for a port: EC2 gave none. All
  * spans point into the text and none is terminated.
  */
 #ifndef SUPPORT_RECORDS_H
@@ -14,6 +16,7 @@
 
 #define RECORD_TAGS_MAX 8
 #define RECORD_GROUPS_MAX 16
+#define RECORD_ADDRESSES_MAX 8
 #define RECORD_PERMISSIONS_MAX 8
 #define RECORD_CIDRS_MAX 32
 
@@ -22,6 +25,7 @@ struct instance_record {
     struct ec2_instance instance;
     struct ec2_tag tags[RECORD_TAGS_MAX];
     struct span group_ids[RECORD_GROUPS_MAX];
+    struct ec2_address addresses[RECORD_ADDRESSES_MAX];
 };
 void instance_record_init(struct instance_record *out, const char *text);
 

@@ -435,6 +435,57 @@ static void test_atlas_new__refuses_a_bad_configured_list(void **state)
     }
 }
 
+static void test_atlas_new__refuses_a_bad_list_of_allowed(void **state)
+{
+    static const struct {
+        const char *list;
+        const char *msg;
+    } cases[] = {
+        {" , ,", "REGIONS_ALLOWED: no region in it"},
+        {"all", "REGIONS_ALLOWED: \"all\" is neither a region name nor a "
+                "pattern such as eu-*"},
+        {"eu-*,!us-*", "REGIONS_ALLOWED: \"!us-*\" is neither a region name "
+                       "nor a pattern such as eu-*"},
+        {"EU-*", "REGIONS_ALLOWED: \"EU-*\" is neither a region name nor a "
+                 "pattern such as eu-*"},
+        {"eu", "REGIONS_ALLOWED: \"eu\" is neither a region name nor a "
+               "pattern such as eu-*"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct atlas_options options = {
+            .home_region = HOME,
+            .allowed = cases[i].list,
+        };
+        struct atlas *atlas = NULL;
+        struct err err = {0};
+
+        assert_int_equal(atlas_new(&options, &atlas, &err), ERR_CONFIG);
+        assert_string_equal(err.msg, cases[i].msg);
+        assert_null(atlas);
+    }
+}
+
+static void test_atlas_allows__names_and_patterns(void **state)
+{
+    const struct atlas_options options = {
+        .home_region = HOME,
+        .allowed = " us-east-1 , eu-* ,",
+    };
+    struct atlas *atlas = NULL;
+
+    (void)state;
+    assert_int_equal(atlas_new(&options, &atlas, NULL), ERR_OK);
+    assert_true(atlas_allows(atlas, SPAN_LIT("us-east-1")));
+    assert_true(atlas_allows(atlas, SPAN_LIT("eu-new-7")));
+    assert_false(atlas_allows(atlas, SPAN_LIT("us-east-2")));
+    assert_false(atlas_allows(atlas, SPAN_LIT("eu")));
+    /* It bounds what is asked, and not what is known. */
+    assert_true(atlas_knows(atlas, SPAN_LIT("us-east-2")));
+    atlas_free(atlas);
+}
+
 /* n regions; the text is the caller's. */
 static char *regions_xml(int n)
 {
@@ -554,6 +605,8 @@ int main(void)
         cmocka_unit_test(test_atlas_refresh__says_so_when_it_cannot_start),
         cmocka_unit_test(test_atlas_new__takes_a_configured_list_as_final),
         cmocka_unit_test(test_atlas_new__refuses_a_bad_configured_list),
+        cmocka_unit_test(test_atlas_new__refuses_a_bad_list_of_allowed),
+        cmocka_unit_test(test_atlas_allows__names_and_patterns),
         cmocka_unit_test(test_atlas_refresh__takes_so_many_regions_and_no_more),
         cmocka_unit_test(test_atlas_new__reports_every_failed_allocation),
         cmocka_unit_test(test_atlas_refresh__survives_every_failed_allocation),

@@ -238,6 +238,101 @@ static void test_criteria_covers__asks_protocol_and_ports(void **state)
     }
 }
 
+static void test_criteria_matches_query__looks_at_all_of_it(void **state)
+{
+    static const char *const instance =
+        "i-0abc=running|name=Web 1,Note=x|sg-1|t3.micro|"
+        "10.0.0.4 own 198.51.100.7 10.0.0.5 2001:db8::a:1";
+    static const struct {
+        const char *query;
+        bool matches;
+    } cases[] = {
+        {"i-0abc", true},
+        {"I-0ABC", true},
+        {"i-0ab", false},
+        {"i-0*", true},
+        {"Web 1", true},
+        {"web 1", true},
+        {"web*", true},
+        {"web", false},
+        {" Web 1 ", true},
+        {"*eb*", true},
+        {"10.0.0.4", true},
+        {"10.0.0.5", true},
+        {"10.0.0.*", true},
+        {"10.0.0.40", false},
+        {"198.51.100.7", true},
+        {"98.51.100.7", false},
+        {"2001:db8::a:1", true},
+        {"2001:DB8:0:0::a:1", true},
+        {"2001:db8:0:0:0:0:a:1", true},
+        {"2001:db8::a:2", false},
+        {"2001:db8*", true},
+        {"::", false},
+        {"x", false},
+        {"sg-1", false},
+        {"t3.micro", false},
+        {"*", true},
+    };
+    struct instance_record record;
+
+    (void)state;
+    instance_record_init(&record, instance);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct criteria_text text = {.query = span_of(cases[i].query)};
+        const struct criteria c = parsed("find_instances", &text);
+
+        if (criteria_matches_query(&c, &record.instance) != cases[i].matches)
+            fail_msg("%s", cases[i].query);
+    }
+}
+
+static void test_criteria_parse__needs_a_query_to_find(void **state)
+{
+    static const char MISSING[] =
+        "query: missing; give an instance id, a name that may hold *, or an IP "
+        "address";
+    const struct criteria_text none = {0};
+    const struct criteria_text blank = {.query = SPAN_LIT(" \t")};
+
+    (void)state;
+    assert_refused("find_instances", &none, MISSING);
+    assert_refused("find_instances", &blank, MISSING);
+}
+
+/* Who looks for one instance wants it in any state. */
+static void test_criteria_parse__finds_in_every_state(void **state)
+{
+    const struct criteria_options defaults = {.default_states = RUNNING};
+    const struct criteria_text text = {.query = SPAN_LIT("i-1")};
+    struct criteria out;
+
+    (void)state;
+    assert_int_equal(criteria_parse(&defaults, question("find_instances"),
+                                    &text, &out, NULL),
+                     ERR_OK);
+    assert_int_equal(out.states, 0);
+}
+
+static void test_criteria_is_before__goes_by_region_then_id(void **state)
+{
+    const struct criteria_text text = {.after = SPAN_LIT("us-east-1/i-5")};
+    struct criteria c = parsed("exposed_instances", &text);
+    const struct criteria none = {0};
+
+    (void)state;
+    c.after_position = 3;
+    c.after_is_there = true;
+    assert_true(criteria_is_before(&c, 2, SPAN_LIT("i-9")));
+    assert_true(criteria_is_before(&c, 3, SPAN_LIT("i-4")));
+    assert_true(criteria_is_before(&c, 3, SPAN_LIT("i-5")));
+    assert_false(criteria_is_before(&c, 3, SPAN_LIT("i-50")));
+    assert_false(criteria_is_before(&c, 4, SPAN_LIT("i-0")));
+    c.after_is_there = false;
+    assert_false(criteria_is_before(&c, 3, SPAN_LIT("i-4")));
+    assert_false(criteria_is_before(&none, 0, SPAN_LIT("i-4")));
+}
+
 static void test_criteria_parse__says_what_a_port_may_be(void **state)
 {
     static const char *const bad[] = {
@@ -439,6 +534,10 @@ int main(void)
         cmocka_unit_test(test_criteria_parse__has_defaults_for_what_is_silent),
         cmocka_unit_test(test_criteria_has_tag__compares_key_and_value),
         cmocka_unit_test(test_criteria_covers__asks_protocol_and_ports),
+        cmocka_unit_test(test_criteria_matches_query__looks_at_all_of_it),
+        cmocka_unit_test(test_criteria_parse__needs_a_query_to_find),
+        cmocka_unit_test(test_criteria_parse__finds_in_every_state),
+        cmocka_unit_test(test_criteria_is_before__goes_by_region_then_id),
         cmocka_unit_test(test_criteria_parse__says_what_a_port_may_be),
         cmocka_unit_test(test_criteria_parse__says_what_a_tag_may_be),
         cmocka_unit_test(test_criteria_parse__says_what_after_may_be),

@@ -338,6 +338,12 @@ static void test_report_render__says_why_a_name_was_not_asked(void **state)
         {ATLAS_BUILT_IN, "eu-east-1", SCOPE_UNKNOWN,
          "unknown region; nearest: eu-west-1, us-east-1, eu-west-2"},
         {ATLAS_ACCOUNT, "\xE2\x98\x83", SCOPE_ILL_FORMED, "not a region name"},
+        {ATLAS_ACCOUNT, "us-east-1", SCOPE_NOT_ALLOWED,
+         "not allowed: outside REGIONS_ALLOWED"},
+        {ATLAS_ACCOUNT, "xx-*", SCOPE_NO_MATCH,
+         "no region that may be asked has such a name"},
+        {ATLAS_ACCOUNT, "us-*", SCOPE_EXCLUDED,
+         "the list excludes every region that it names"},
     };
 
     (void)state;

@@ -223,8 +223,8 @@ static void test_scope_resolve__knows_patterns_and_exclusions(void **state)
         {"all,!me-south-1,!us-*,!eu-*", NULL, "r af-south-1,"},
         {"us-east-1,!us-east-1", NULL, "x us-east-1,"},
         {"us-*,!us-*", NULL, "x us-*,"},
-        {"!all", NULL, "x *,"},
-        {"!us-east-1/,us-east-1", NULL, "i us-east-1/,r us-east-1,"},
+        {"!all", NULL, "x !all,"},
+        {"!us-east-1/,us-east-1", NULL, "i !us-east-1/,r us-east-1,"},
         {"all", "us-*", "r us-east-1,r us-west-1,r us-west-2,"},
         {"*-1", "us-*", "r us-east-1,r us-west-1,"},
         {"all", " eu-west-1 , af-* ,", "r af-south-1,r eu-west-1,"},
@@ -232,7 +232,7 @@ static void test_scope_resolve__knows_patterns_and_exclusions(void **state)
         {"us-east-9,eu-east-9", "us-*", "u us-east-9,a eu-east-9,"},
         {"eu-*", "us-*", "m eu-*,"},
         {"all", "xx-*", "m *,"},
-        {"all,!us-east-1", "us-east-1", "x *,"},
+        {"all,!us-east-1", "us-east-1", "x all,"},
     };
 
     (void)state;
