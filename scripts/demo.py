@@ -1,11 +1,12 @@
 """The demo: 34 simulated regions, the three questions, cold and warm.
 
     demo.py               the three questions, twice, printed for people
-    demo.py EVENT.json    your own event, its answer printed as it comes
+    demo.py EVENT.json    your own event, its answer printed as it comes; with
+                          EVENT.context.json beside it, if that is there
 
 It plays Lambda: bootstrap runs as a custom runtime and gets its events from a
-double of the Runtime API. One region denies access, to show a partial answer.
-Nothing is left running.
+double of the Runtime API, as from an AgentCore Gateway. One region denies
+access, to show a partial answer. Nothing is left running.
 """
 
 import json
@@ -51,80 +52,92 @@ def by_twos(rows):
                      for a, b in zip([head, *body[:half]], right))
 
 
-def show_count(found):
+def show_count(answer):
+    found = answer["items"]
     print(by_twos(found))
     print(f"  total: {sum(e['totalInstances'] for e in found)} instances, "
           f"{sum(e['runningInstances'] for e in found)} running")
 
 
-def show_rows(found, columns, total):
-    print(table(found[:FIRST_ROWS], columns) if found else "  (none)")
-    if len(found) > FIRST_ROWS:
-        print(f"  ... and {len(found) - FIRST_ROWS} more")
-    print(f"  total: {total}")
+def show_rows(answer, rows, columns):
+    print(table(rows[:FIRST_ROWS], columns) if rows else "  (none)")
+    if answer["total"] > FIRST_ROWS:
+        print(f"  ... and {answer['total'] - FIRST_ROWS} more")
+    print(f"  total: {answer['total']} instances")
+    if "next" in answer:
+        print(f"  {answer['shown']} of them are in this answer; it goes on "
+              f"after {answer['next']}")
 
 
-def show_owner(found):
-    show_rows(found, ["region", "instanceId", "instanceName", "state"],
-              f"{len(found)} instances")
+def show_owner(answer):
+    show_rows(answer, answer["items"],
+              ["region", "instanceId", "instanceName", "state"])
 
 
-def show_exposure(found):
+def show_exposure(answer):
     rows = [dict(e, open=", ".join(dict.fromkeys(
         f"{p['ports']} ({p['ipProtocol']}) from {p['cidr']}"
-        for p in e["permissions"]))) for e in found]
+        for p in e["permissions"]))) for e in answer["items"]]
     for row in rows:
         if len(row["open"]) > 60:
             row["open"] = row["open"][:57] + "..."
-    show_rows(rows, ["region", "instanceId", "state", "open"],
-              f"{len(found)} instances, "
-              f"{sum(len(e['permissions']) for e in found)} open permissions")
+    show_rows(answer, rows, ["region", "instanceId", "state", "open"])
 
 
 SHOW = {"count": show_count, "owner": show_owner, "exposure": show_exposure}
 
 
-def ask(runtime, event):
+def ask(runtime, question):
     """The answer and the milliseconds that it took."""
+    return measure(runtime, {"regions": "all"},
+                   client_context=harness.tool_context(question))
+
+
+def measure(runtime, event, **options):
     begin = time.monotonic()
-    answer = runtime.invoke(event)
+    answer = runtime.invoke(event, **options)
     return answer, (answer.at - begin) * 1000
 
 
-def show(question, reply):
-    failed = [e for e in reply.body if "error" in e]
-    SHOW[question]([e for e in reply.body if "error" not in e])
-    for element in failed:
-        print(f"  ! {element['region']}: {element['error']}")
+def show(question, answer):
+    SHOW[question](answer)
+    for failure in answer["failed"]:
+        print(f"  ! {', '.join(failure['regions'])}: {failure['error']}")
 
 
 def three_questions(runtime):
     times = {}
     for question, words in QUESTIONS.items():
-        answer, times[question] = ask(runtime, harness.event(question))
+        answer, times[question] = ask(runtime, question)
         print(f"\n{words}\n")
-        if answer.kind != "response":
+        if answer.kind != "response" or "error" in answer.json:
             raise AssertionError(answer.body.decode())
-        show(question, harness.Reply(answer.json))
+        show(question, answer.json)
     print("\n  ms until the answer   first time   again")
     for question in QUESTIONS:
-        again = ask(runtime, harness.event(question))[1]
+        again = ask(runtime, question)[1]
         print(f"  {question:<20}{times[question]:>12.0f}{again:>8.0f}")
 
 
 def own_event(runtime, path):
     data = sys.stdin.buffer.read() if path == "-" else \
         pathlib.Path(path).read_bytes()
-    answer, took = ask(runtime, data)
+    beside = pathlib.Path(path).with_suffix(".context.json")
+    context = json.loads(beside.read_text()) if beside.exists() else None
+    answer, took = measure(runtime, data, client_context=context)
     print(f"{answer.kind} after {took:.0f} ms:")
-    try:
-        print(json.dumps(answer.json, indent=2, ensure_ascii=False))
-        body = harness.Reply(answer.json).raw
-        if isinstance(body, str):
-            print("body:", json.dumps(json.loads(body), indent=2,
-                                      ensure_ascii=False))
-    except (KeyError, TypeError, ValueError, AssertionError):
-        pass  # not that envelope: what was printed is all there is
+    print(json.dumps(answer.json, indent=2, ensure_ascii=False))
+    body = body_of(answer.json)
+    if isinstance(body, str):
+        print("body:", json.dumps(json.loads(body), indent=2,
+                                  ensure_ascii=False))
+
+
+def body_of(whole):
+    """The text that an agent's envelope holds; None: it is no agent's."""
+    response = whole.get("response", {})
+    contents = response.get("functionResponse", response).get("responseBody", {})
+    return next((c["body"] for c in contents.values()), None)
 
 
 def main(arguments):

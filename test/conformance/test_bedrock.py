@@ -5,10 +5,15 @@ import copy
 import json
 
 import pytest
-from aws_lambda_powertools.event_handler import BedrockAgentResolver
+from aws_lambda_powertools.event_handler import (
+    BedrockAgentFunctionResolver, BedrockAgentResolver)
 from aws_lambda_powertools.event_handler.api_gateway import BedrockResponse
-from aws_lambda_powertools.utilities.data_classes import BedrockAgentEvent
-from aws_lambda_powertools.utilities.parser.models import BedrockAgentEventModel
+from aws_lambda_powertools.event_handler.bedrock_agent_function import (
+    BedrockFunctionResponse)
+from aws_lambda_powertools.utilities.data_classes import (
+    BedrockAgentEvent, BedrockAgentFunctionEvent)
+from aws_lambda_powertools.utilities.parser.models import (
+    BedrockAgentEventModel, BedrockAgentFunctionEventModel)
 
 import harness
 
@@ -118,3 +123,80 @@ def test_envelope__of_an_unknown_path_has_the_status_of_powertools(sim):
     for name in ("actionGroup", "apiPath", "httpMethod"):
         assert ours["response"][name] == theirs["response"][name]
     assert set(ours["response"]) == set(theirs["response"])
+
+
+# --- function details -------------------------------------------------------
+
+FUNCTION_EVENTS = sorted((harness.ROOT / "events" / "function").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", FUNCTION_EVENTS, ids=lambda path: path.name)
+def test_function_event__is_one_to_powertools(path):
+    event = load(path)
+    model = BedrockAgentFunctionEventModel.model_validate(event)
+    data = BedrockAgentFunctionEvent(copy.deepcopy(event))
+    assert model.function == data.function == event["function"]
+    assert model.action_group == data.action_group == event["actionGroup"]
+    assert model.message_version == data.message_version == "1.0"
+    assert len(data.parameters) == len(event.get("parameters", []))
+    for parameter in data.parameters:
+        assert isinstance(parameter.value, str)
+
+
+def run_function(event, env):
+    done = harness.run("--event", "-", stdin=json.dumps(event).encode(),
+                       env=env)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def function_answer_by_powertools(event, body, state=None):
+    """The envelope of a function written with Powertools that answers this."""
+    app = BedrockAgentFunctionResolver()
+
+    def answer():
+        return BedrockFunctionResponse(body=body, response_state=state)
+
+    app.tool(name=event["function"], description="d")(answer)
+    return app.resolve(copy.deepcopy(event), None)
+
+
+def normal_function(envelope):
+    """As normal(); the envelope apart from the body, and the body."""
+    whole = copy.deepcopy(envelope)
+    content = whole["response"]["functionResponse"]["responseBody"]["TEXT"]
+    assert isinstance(content["body"], str)
+    body = json.loads(content.pop("body"))
+    for name in ("sessionAttributes", "promptSessionAttributes"):
+        if whole.get(name) == {}:
+            del whole[name]
+    return whole, body
+
+
+@pytest.mark.parametrize("session", SESSIONS.values(), ids=SESSIONS)
+@pytest.mark.parametrize("question", ["count", "owner", "exposure"])
+def test_function_envelope__equals_that_of_powertools(sim, question, session):
+    event = harness.function_event(question, regions="all") | session
+    ours = normal_function(run_function(event, sim.env))
+    assert ours[1]["items"] == sim.answers(question, full=True)
+    assert ours == normal_function(
+        function_answer_by_powertools(event, ours[1]))
+
+
+@pytest.mark.parametrize("parameters", [{"states": "dead"}, {"zone": "a"},
+                                        {"regions": "mars-north-1"}], ids=str)
+def test_function_envelope__of_a_mistake_equals_that_of_powertools(
+        sim, parameters):
+    event = harness.function_event("count", **parameters)
+    ours = normal_function(run_function(event, sim.env))
+    assert ours == normal_function(
+        function_answer_by_powertools(event, ours[1], "REPROMPT"))
+
+
+def test_function_envelope__of_failed_regions_has_no_state(sim):
+    event = harness.function_event("count")
+    env = dict(sim.env, AWS_SECRET_ACCESS_KEY="wrong")
+    ours = normal_function(run_function(event, env))
+    assert ours[1]["regionsAnswered"] == 0
+    assert ours == normal_function(
+        function_answer_by_powertools(event, ours[1]))
