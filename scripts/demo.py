@@ -146,7 +146,7 @@ def main(arguments):
         print(f"34 regions of 40 instances on https://ec2.REGION.localhost:"
               f"{sim.port}; {DENIED} denies access")
         begin = time.monotonic()
-        with harness.Runtime(env=sim.env,
+        with harness.Runtime(env=dict(sim.env, RESPONSE_BUDGET_BYTES=""),
                              program=[BUILD / "bootstrap"]) as runtime:
             runtime.wait_until_idle()
             print(f"bootstrap is ready after "

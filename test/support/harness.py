@@ -338,13 +338,15 @@ def run_event(what, env=None, **options):
 class Runtime:
     """A bootstrap under the Runtime API double, until the end of the `with`.
 
-    program is another command line; options are those of RuntimeApi. Violations of the protocol fail the test
-    at the end.
+    program is another command line; options are those of RuntimeApi. Violations
+    of the protocol fail the test at the end. Answers are whole, for comparing,
+    unless env has RESPONSE_BUDGET_BYTES; "" is as if it were not set.
     """
 
     def __init__(self, env=None, program=None, **options):
         self.api = RuntimeApi(**options)
         self.env = dict(env if env is not None else environment())
+        self.env.setdefault("RESPONSE_BUDGET_BYTES", "6291556")
         self.argv = [*WRAPPER, str(BOOTSTRAP)]
         if program:
             self.argv = [str(word) for word in program]

@@ -59,7 +59,7 @@ def test_all_envelopes_hold_one_object(sim, question):
     asked = dict(ASKED[question], regions="us-east-1,eu-west-1")
     right = right_answer(sim, question, "us-east-1,eu-west-1",
                          **ASKED[question])
-    with Runtime(env=dict(sim.env, RESPONSE_BUDGET_BYTES="1000000")) as runtime:
+    with Runtime(env=sim.env) as runtime:
         tool = runtime.call(question, **asked)
         body, state = text_of(
             runtime.invoke(function_event(question, **asked)))
@@ -122,7 +122,7 @@ def test_parameters_in_a_request_body(sim):
 
 def test_numbers_and_booleans_are_text_too(sim):
     right = right_answer(sim, "exposure", port="22")
-    with Runtime(env=dict(sim.env, RESPONSE_BUDGET_BYTES="1000000")) as runtime:
+    with Runtime(env=sim.env) as runtime:
         for port in (22, 22.0, "22", " 22 "):
             assert runtime.call("exposure", port=port)["items"] == right
         assert "query: \"true\"" not in str(runtime.call("find", query=True))
@@ -155,8 +155,7 @@ def large_sim():
 @pytest.mark.parametrize("budget", [None, 2000, 5000])
 def test_the_whole_answer_keeps_the_budget(large_sim, make, budget):
     sim = large_sim
-    env = sim.env if budget is None else dict(
-        sim.env, RESPONSE_BUDGET_BYTES=str(budget))
+    env = dict(sim.env, RESPONSE_BUDGET_BYTES=str(budget or ""))
     with Runtime(env=env) as runtime:
         if make:
             what = make("exposure")
