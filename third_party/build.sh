@@ -141,7 +141,34 @@ build_openssl() {
     rm -rf "$work/openssl.root"
 }
 
+# A token that could not grow for lack of memory was taken for a whole one and
+# copied past its end (issue 362 of jansson, open in 2.15.1).
 build_jansson() {
+    patch -d "$work/jansson" -p1 <<'END'
+--- a/src/load.c
++++ b/src/load.c
+@@ -227,12 +227,19 @@
+     return stream_get(&lex->stream, error);
+ }
+ 
+-static void lex_save(lex_t *lex, int c) { strbuffer_append_byte(&lex->saved_text, c); }
++static void lex_save(lex_t *lex, int c) {
++    if (strbuffer_append_byte(&lex->saved_text, c))
++        lex->stream.state = STREAM_STATE_ERROR;
++}
+ 
+ static int lex_get_save(lex_t *lex, json_error_t *error) {
+     int c = stream_get(&lex->stream, error);
+     if (c != STREAM_STATE_EOF && c != STREAM_STATE_ERROR)
+         lex_save(lex, c);
++    if (lex->stream.state == STREAM_STATE_ERROR) {
++        error_set(error, lex, json_error_out_of_memory, "out of memory");
++        return STREAM_STATE_ERROR;
++    }
+     return c;
+ }
+ 
+END
     cmake_library jansson '' -DJANSSON_BUILD_DOCS=OFF \
         -DJANSSON_WITHOUT_TESTS=ON -DJANSSON_EXAMPLES=OFF
 }
