@@ -46,8 +46,9 @@ FAKE_HTTP_TESTS := aws/test_client aws/test_ec2 aws/test_spread \
 
 -include test/support/ec2sim/ec2sim.mk
 FUZZERS := $(patsubst test/fuzz/%.c,%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
+PRELOAD := test/support/preload/fail_alloc
 ALL_C := $(SRCS) $(UNIT_TESTS:%=test/%.c) $(wildcard test/support/*.c) \
-	$(wildcard test/fuzz/*.c) $(EC2SIM_SRCS) $(wildcard bench/*/*.c)
+	$(PRELOAD).c $(wildcard test/fuzz/*.c) $(EC2SIM_SRCS) $(wildcard bench/*/*.c)
 FMT_FILES = $(sort $(ALL_C) $(HEADERS) \
 	$(shell find test bench -name '*.[ch]' -not -path '*/fixtures/*' \
 		2>/dev/null))
@@ -184,6 +185,11 @@ endef
 $(foreach f,asan valgrind cov dev,$(foreach t,$(UNIT_TESTS),\
 	$(eval $(call test_rule,$(f),$(t)))))
 
+# Preloaded into a program, it reaches the program's libraries too.
+build/dev/fail_alloc.so: $(PRELOAD).c build/dev/flags
+	$(call say,LINK,$@)
+	$(Q)$(compile_dev) -fPIC -shared -o $@ $<
+
 # The targets need a scripted network and clock, and one another's helpers.
 FUZZ_HELPERS := $(FAKE_HTTP).o test/support/fake_clock.o test/support/stage.o \
 	$(patsubst %.c,%.o,$(filter-out $(FUZZERS:%=test/fuzz/%.c),\
@@ -205,7 +211,7 @@ build/analyze/obj/src/base/err.o: FLAGS_analyze := -O1 -g -fanalyzer -Werror
 # --- what people ask for ----------------------------------------------------
 
 .PHONY: all help test test-run test-release demo demo-run conformance cov
-.PHONY: conformance-run schemas dist
+.PHONY: conformance-run schemas dist test-long
 all: build/dev/bootstrap ## build/dev/bootstrap, with shared libraries (the default)
 
 help: ## this list
@@ -225,11 +231,15 @@ test-run: $(tests_asan)
 	@EC2SWEEP_BUILD=build/asan $(PYTEST) $(T)
 
 # The other architecture's binary answers through qemu, and some tests do.
-test-release: $(if $(FOREIGN),build/asan/ec2sim,$(tests_asan)) $(RELEASE)/bootstrap ## the system tests with the release binary (ARCH=arm64: some, by qemu)
+test-release: $(if $(FOREIGN),build/asan/ec2sim,$(tests_asan)) build/dev/fail_alloc.so $(RELEASE)/bootstrap ## the system tests with the release binary (ARCH=arm64: some, by qemu)
 	$(if $(FOREIGN),@scripts/setup.sh test-$(FOREIGN) || true)
 	@export EC2SWEEP_BUILD=build/asan EC2SWEEP_BOOTSTRAP=$(RELEASE)/bootstrap; \
 	$(if $(FOREIGN),scripts/foreign.sh $(FOREIGN)) \
-		$(PYTEST) -m $(if $(FOREIGN),foreign,"") test/system $(T)
+		$(PYTEST) -m $(if $(FOREIGN),foreign,"not long") test/system $(T)
+
+test-long: build/dev/ec2sim build/dev/fail_alloc.so $(RELEASE)/bootstrap ## 20,000 invocations; each allocation failed once
+	@EC2SWEEP_BUILD=build/dev EC2SWEEP_BOOTSTRAP=$(RELEASE)/bootstrap \
+		$(PYTEST) -m long test/system $(T)
 
 demo: ## three questions to 34 simulated regions (EVENT=file: your own)
 	@scripts/setup.sh build test
@@ -272,7 +282,7 @@ dist: $(RELEASE_ZIP) ## dist/<architecture>: what deploys without a compiler
 # --- checks -----------------------------------------------------------------
 
 .PHONY: check static fmt fmt-check headers layers tidy cppcheck analyze lint
-.PHONY: warnings valgrind valgrind-run
+.PHONY: warnings valgrind valgrind-run valgrind-long
 check: ## everything: static checks, tests, saved fuzz inputs, valgrind
 	@scripts/setup.sh build test check
 	@$(MAKE) --no-print-directory static
@@ -332,9 +342,9 @@ analyze: $(SRCS:%.c=build/analyze/obj/%.o) ## gcc's static analyser
 
 warnings: $(objects_gcc) $(objects_clang) ## gcc and clang compile all without a warning
 
-LINT_SH = $(wildcard .ci/run scripts/*.sh third_party/*.sh test/*/*.sh bench/*/*.sh)
+LINT_SH = $(wildcard .ci/* scripts/*.sh third_party/*.sh test/*/*.sh bench/*/*.sh)
 LINT_TEXT = $(wildcard *.md *.yaml deploy docs schema events include src test/*.py \
-	bench scripts Makefile third_party/*.md third_party/*.sh .ci/run bootstrap.c) \
+	bench scripts Makefile third_party/*.md third_party/*.sh .ci/* bootstrap.c) \
 	$(filter-out test/fixtures,$(wildcard test/*))
 lint: ## shellcheck, codespell, and gofmt where there is one
 	$(Q)shellcheck -x $(LINT_SH)
@@ -352,6 +362,12 @@ valgrind: ## the unit tests and some of the system tests under valgrind
 valgrind-run: $(tests_valgrind)
 	@EC2SWEEP_BUILD=build/valgrind EC2SWEEP_WRAPPER='$(VALGRIND)' \
 		$(PYTEST) -m 'unit or valgrind' $(T)
+
+VALGRIND_TESTS := $(addprefix test/system/test_,command.py credentials.py \
+	questions.py regions.py runtime.py)
+valgrind-long: $(tests_valgrind) ## all unit tests and most system tests under valgrind
+	@EC2SWEEP_BUILD=build/valgrind EC2SWEEP_WRAPPER='$(VALGRIND)' \
+		$(PYTEST) $(VALGRIND_TESTS) $(T)
 
 .PHONY: fuzz fuzz-run fuzz-corpus fuzz-corpus-run fuzz-merge
 fuzz: ## look for inputs that break a promise, T=60 seconds each target
