@@ -25,7 +25,7 @@ $(BENCH_DRIVER): $(BENCH_GO)
 	@mkdir -p $(@D)
 	$(Q)cd bench/driver && $(GO) build -buildvcs=false -o ../../$@ .
 
-.PHONY: bench bench-run bench-smoke bench-smoke-run bench-plots
+.PHONY: bench bench-run bench-large bench-large-run bench-smoke bench-smoke-run bench-plots
 bench: ## the program beside others that ask the same (FULL=1, ONLY=ours,go)
 	@scripts/setup.sh build test release bench
 	@$(MAKE) --no-print-directory bench-run
@@ -34,6 +34,14 @@ bench-run: release build/dev/ec2sim build/bench/wan $(BENCH_DRIVER)
 	@bench/peers/build.sh build/bench/peers $(BENCH_PEERS)
 	@$(BENCH_DRIVER) $(if $(FULL),-full) $(if $(ONLY),-only $(ONLY))
 	@cat build/bench/report.md
+
+bench-large: ## large fleets, our program alone: some twenty minutes
+	@scripts/setup.sh build test release bench
+	@$(MAKE) --no-print-directory bench-large-run
+
+bench-large-run: release build/dev/ec2sim build/bench/wan $(BENCH_DRIVER)
+	@$(BENCH_DRIVER) -large
+	@cat build/bench/large.md
 
 # A check of the benchmark itself, so it needs no root and no registry, and is
 # left out where there is no Go.

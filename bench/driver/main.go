@@ -25,6 +25,7 @@ type options struct {
 	out       string
 	only      string
 	full      bool
+	large     bool
 	smoke     bool
 	render    bool
 }
@@ -38,6 +39,7 @@ func parse() (*options, error) {
 	flag.StringVar(&o.out, "out", "build/bench", "`directory` of report.json, report.md and the plots")
 	flag.StringVar(&o.only, "only", "", "`programs` to measure, as in ours,go; default all that are built")
 	flag.BoolVar(&o.full, "full", false, "every question, fleet and memory size, more often; takes an hour or two")
+	flag.BoolVar(&o.large, "large", false, "large fleets, our program alone: large.md; -only is a part of a table's title")
 	flag.BoolVar(&o.smoke, "smoke", false, "one question to our program on the loopback: does the benchmark work?")
 	flag.BoolVar(&o.render, "render", false, "measure nothing, write table and plots of report.json anew")
 	flag.Parse()
@@ -82,6 +84,14 @@ func run(ctx context.Context, o *options) error {
 			return err
 		}
 		return report.write(o.out)
+	}
+	if o.large {
+		net, err := newNetwork(ctx, o)
+		if err != nil {
+			return err
+		}
+		defer net.close()
+		return runLarge(ctx, o, net)
 	}
 	programs, err := findPrograms(o)
 	if err != nil {

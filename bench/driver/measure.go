@@ -51,6 +51,7 @@ type sandbox struct {
 	cell    cell
 	event   []byte
 	want    []any
+	before  string // the question of the first event, if another
 	root    string
 	limited bool
 
@@ -204,8 +205,15 @@ func (s *sandbox) traffic() (kB float64, connections int64) {
 }
 
 // invoke hands one event over and waits for the next next.
-func (s *sandbox) invoke(ctx context.Context) (inv invocation, err error) {
-	h := newHanding(s.event, s.cell.Timeout)
+func (s *sandbox) invoke(ctx context.Context, question string) (inv invocation, err error) {
+	event, want := s.event, s.want
+	if question != s.cell.Question {
+		event = eventFor(question)
+		if want, err = s.sim.answer(question); err != nil {
+			return inv, err
+		}
+	}
+	h := newHanding(event, s.cell.Timeout)
 	timer := time.NewTimer(s.cell.Timeout)
 	defer timer.Stop()
 	var last reading
@@ -242,14 +250,18 @@ func (s *sandbox) invoke(ctx context.Context) (inv invocation, err error) {
 	case !h.answered:
 		inv.Failure = "it asked for the next event without an answer"
 	default:
-		inv.Verdict = judge(h.body, s.want, s.cell.Question, s.program.ours)
+		inv.Verdict = judge(h.body, want, question, s.program.ours)
 	}
 	return inv, nil
 }
 
 func (s *sandbox) invokeAll(ctx context.Context, l *life) error {
 	for i := 0; i <= s.cell.Warms; i++ {
-		inv, err := s.invoke(ctx)
+		question := s.cell.Question
+		if i == 0 && s.before != "" {
+			question = s.before
+		}
+		inv, err := s.invoke(ctx, question)
 		if err == nil || inv.Failure != "" {
 			inv.WireKB, inv.Connections = s.traffic()
 			if i == 0 {

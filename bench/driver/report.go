@@ -53,6 +53,9 @@ func command(o *options) string {
 	if o.smoke {
 		words[1] = "bench-smoke"
 	}
+	if o.large {
+		words[1] = "bench-large"
+	}
 	if o.full {
 		words = append(words, "FULL=1")
 	}
@@ -231,19 +234,24 @@ func grouped(n int) string {
 
 func (r *report) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, by `%s`, %s.\n", r.Date, r.Command, r.Machine)
-	if !r.Wide {
-		b.WriteString("\n**On the loopback: round trips take no time, kB are those of bodies alone.**\n")
-	}
-	if r.Limits != "" {
-		fmt.Fprintf(&b, "\n**Without limits of memory and CPU: %s.**\n", r.Limits)
-	}
+	r.head(&b)
 	for _, f := range r.fleets(programsTable) {
 		r.programsTables(&b, f)
 	}
 	r.curveTable(&b, regionsTable, "regions of 10 instances", func(f fleet) int { return f.Regions })
 	r.curveTable(&b, instancesTable, "instances in each of 2 regions", func(f fleet) int { return f.Instances })
 	return b.String()
+}
+
+// head says what was measured, when and where.
+func (r *report) head(b *strings.Builder) {
+	fmt.Fprintf(b, "%s, by `%s`, %s.\n", r.Date, r.Command, r.Machine)
+	if !r.Wide {
+		b.WriteString("\n**On the loopback: round trips take no time, kB are those of bodies alone.**\n")
+	}
+	if r.Limits != "" {
+		fmt.Fprintf(b, "\n**Without limits of memory and CPU: %s.**\n", r.Limits)
+	}
 }
 
 func (r *report) fleets(table string) []fleet {

@@ -39,19 +39,22 @@ type simulator struct {
 	lease   *os.File
 	control *http.Client
 	answers map[string][]any
+	options []string // beside those of the fleet
+	env     []string // what the programs are told besides
 }
 
 func (s *simulator) fleetOptions() []string {
-	return []string{"--regions", strings.Join(s.regions, ","), "--instances", strconv.Itoa(s.fleet.Instances)}
+	return append([]string{"--regions", strings.Join(s.regions, ","), "--instances", strconv.Itoa(s.fleet.Instances)},
+		s.options...)
 }
 
-func startSimulator(o *options, n *network, f fleet) (*simulator, error) {
+func startSimulator(o *options, n *network, f fleet, more ...string) (*simulator, error) {
 	dir, err := os.MkdirTemp(n.dir, "sim-")
 	if err != nil {
 		return nil, err
 	}
 	s := &simulator{net: n, program: o.simulator, fleet: f, regions: n.choose(f.Regions), dir: dir,
-		answers: map[string][]any{}}
+		answers: map[string][]any{}, options: more}
 	if err := s.start(); err != nil {
 		s.close()
 		return nil, fmt.Errorf("the simulator: %w", err)
@@ -227,7 +230,7 @@ func (s *simulator) environment(root string, p program, memoryMB int, api string
 			list = append(list, name+"="+value)
 		}
 	}
-	return list, nil
+	return append(list, s.env...), nil
 }
 
 // settle waits until what the last program left open is closed and counted.

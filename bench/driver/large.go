@@ -1,0 +1,176 @@
+package main
+
+// Large fleets: our program alone, in the ways it can go about them.
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// way is how our program is told to go about a fleet.
+type way struct {
+	cell
+	fleetOptions []string // of the simulator, beside regions and instances
+	env          []string
+	before       string // asked first, so that the sizes of regions are known
+	title        string
+}
+
+// The tables of large.md, in this order.
+const (
+	pagesTable    = "One region of 50,000 instances, how many are there?"
+	exposureTable = "One region, which instances are open to the whole internet?"
+	growthTable   = "Many large regions, 128 MB, time-out 180 s"
+)
+
+const never = "EXPOSURE_BY_GROUP_MIN=0"
+
+// shares are options of the simulator and the part of instances in open groups
+// that comes of them.
+var shares = []struct {
+	title   string
+	options []string
+}{
+	{"2 % open", []string{"--groups", "100", "--open", "1"}},
+	{"39 % open", []string{"--groups", "100", "--open", "25"}},
+}
+
+func largePlan() []way {
+	var ways []way
+	for _, memory := range []int{wholeCPU, 512, 128} {
+		c := cell{pagesTable, fleet{1, 50000}, "count", memory, 1, 1, 3 * minute, true}
+		ways = append(ways,
+			way{cell: c, title: "page by page"},
+			way{cell: c, title: "PAGES_PARALLEL=on", env: []string{"PAGES_PARALLEL=on"}})
+	}
+	for _, instances := range []int{1000, 2000, 3000, 5000} {
+		for _, share := range shares {
+			for _, memory := range []int{wholeCPU, 128} {
+				c := cell{exposureTable, fleet{1, instances}, "exposure", memory, 1, 2, 3 * minute, true}
+				ways = append(ways,
+					way{c, share.options, []string{never}, "count", share.title + ", listed"},
+					way{c, share.options, []string{"EXPOSURE_BY_GROUP_MIN=1"}, "count", share.title + ", by group"})
+			}
+		}
+	}
+	grown := func(f fleet, question string) {
+		ways = append(ways, way{cell: cell{growthTable, f, question, 128, 1, 0, 3 * minute, true},
+			fleetOptions: shares[0].options})
+	}
+	for _, f := range []fleet{{17, 2500}, {34, 2500}, {17, 5000}, {34, 5000}} {
+		grown(f, "count")
+	}
+	grown(fleet{34, 5000}, "owner")
+	grown(fleet{34, 5000}, "exposure")
+	return ways
+}
+
+// measureWay lives one life, after another one without limits, from which the
+// simulator has its pages ready.
+func measureWay(ctx context.Context, o *options, sim *simulator, p program, w way, limited bool) (result, error) {
+	r := result{cell: w.cell, Program: p.name, Title: w.title, RTTMs: sim.net.farthestMs(sim.regions)}
+	for _, measured := range []bool{false, true} {
+		want, err := sim.answer(w.Question)
+		if err != nil {
+			return r, err
+		}
+		s := &sandbox{sim: sim, program: p, cell: w.cell, before: w.before, event: eventFor(w.Question), want: want,
+			root: o.root, limited: limited && measured}
+		if !measured {
+			s.cell.Warms = 1
+		}
+		l, err := s.live(ctx)
+		if err != nil {
+			return r, err
+		}
+		if measured {
+			r.Lives = append(r.Lives, l)
+		}
+		settle()
+	}
+	return r, nil
+}
+
+func measureLarge(ctx context.Context, o *options, net *network, p program, report *report) error {
+	var sim *simulator
+	defer func() {
+		if sim != nil {
+			sim.close()
+		}
+	}()
+	for _, w := range largePlan() {
+		if o.only != "" && !strings.Contains(w.Table, o.only) {
+			continue
+		}
+		if sim == nil || sim.fleet != w.Fleet || strings.Join(sim.options, " ") != strings.Join(w.fleetOptions, " ") {
+			if sim != nil {
+				sim.close()
+			}
+			var err error
+			if sim, err = startSimulator(o, net, w.Fleet, w.fleetOptions...); err != nil {
+				return err
+			}
+		}
+		sim.env = w.env
+		say("%v, %s, %d MB: %s", w.Fleet, w.Question, w.MemoryMB, w.title)
+		r, err := measureWay(ctx, o, sim, p, w, report.Limits == "")
+		if err != nil {
+			return err
+		}
+		report.Results = append(report.Results, r)
+		say("    %s", r.summary().line())
+	}
+	return ctx.Err()
+}
+
+// largeMarkdown has a row for each way. The warm answers are those to look at,
+// where there are any: the first one may be to another question.
+func (r *report) largeMarkdown() string {
+	var b strings.Builder
+	r.head(&b)
+	for _, table := range []string{pagesTable, exposureTable, growthTable} {
+		header := fmt.Sprintf("\n### %s\n\n| fleet | question | MB | way | first ms | warm ms | CPU ms | peak MB | kB | answer |\n"+
+			"|---|---|--:|---|--:|--:|--:|--:|--:|---|\n", table)
+		for i := range r.Results {
+			if result := &r.Results[i]; result.Table == table {
+				b.WriteString(header + result.largeRow())
+				header = ""
+			}
+		}
+	}
+	return b.String()
+}
+
+func (r *result) largeRow() string {
+	s := r.summary()
+	warm, cpu, kB := number(s.WarmMs), s.WarmCPUMs, s.WarmKB
+	if s.Warms == 0 {
+		warm, cpu, kB = "", s.FirstCPUMs, s.FirstKB
+	}
+	answer := s.Verdict
+	if s.Failure != "" {
+		answer = brief(s.Failure)
+	}
+	return fmt.Sprintf("| %d × %s | %s | %d | %s | %s | %s | %s | %s | %s | %s |\n", r.Fleet.Regions,
+		grouped(r.Fleet.Instances), r.Question, r.MemoryMB, r.Title, number(s.FirstMs), warm, number(cpu),
+		number(s.PeakMB), number(kB), answer)
+}
+
+func runLarge(ctx context.Context, o *options, net *network) error {
+	programs, err := findPrograms(&options{bootstrap: o.bootstrap, build: o.build, only: "ours"})
+	if err != nil {
+		return err
+	}
+	report := newReport(o, net)
+	began := time.Now()
+	err = measureLarge(ctx, o, net, programs[0], report)
+	if text := report.largeMarkdown(); len(report.Results) > 0 {
+		err = join(err, os.MkdirAll(o.out, 0o755), os.WriteFile(filepath.Join(o.out, "large.md"), []byte(text), 0o644))
+		say("written: large.md, in %s, after %v", o.out, time.Since(began).Round(time.Second))
+	}
+	return join(err, report.wrong())
+}
