@@ -22,7 +22,7 @@ fits() { # COMMAND...
 zig() {
     if type -P zig >/dev/null; then
         echo zig
-    elif python3 -c 'import ziglang' 2>/dev/null; then
+    elif python3 -c 'import ziglang' >/dev/null 2>&1; then
         echo "python3 -m ziglang"
     fi
 }

@@ -26,8 +26,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / os.environ.get("EC2SWEEP_BUILD", "build/asan")
 BOOTSTRAP = ROOT / os.environ.get("EC2SWEEP_BOOTSTRAP", BUILD / "bootstrap")
 WRAPPER = shlex.split(os.environ.get("EC2SWEEP_WRAPPER", ""))
-# Patience, not expectation: valgrind is some 30 times slower.
+# Patience, not expectation: valgrind is some 30 times slower, qemu 10.
 TIMEOUT_S = 300 if WRAPPER else 60
+PATIENCE = {"INIT_BUDGET_MS": "9000"} if WRAPPER else {}
 
 # Exit statuses that no program of ours uses.
 SANITIZER_EXIT, VALGRIND_EXIT = 99, 98
@@ -56,7 +57,7 @@ def environment(**more):
     """base_environment() with test credentials; None removes a variable."""
     env = base_environment()
     env.update(AWS_ACCESS_KEY_ID=KEY_ID, AWS_SECRET_ACCESS_KEY=SECRET,
-               AWS_REGION="us-east-1")
+               AWS_REGION="us-east-1", **PATIENCE)
     env.update(more)
     return {name: value for name, value in env.items() if value is not None}
 

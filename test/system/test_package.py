@@ -149,3 +149,50 @@ def test_sources_are_fetched_through_the_proxy(tmp_path, variable):
         assert any("/dists/" in path or path.endswith(":443")
                    for _, path in proxy.asked if "github.com" not in path
                    and "zlib.net" not in path)
+
+
+def compiler(tmp_path, arch, **tools):
+    """What compiler.sh chooses where these commands are as told: a C compiler
+    is told the minor version of its glibc, None is a command that fails."""
+    for name in ("cc", "aarch64-linux-gnu-gcc", "x86_64-linux-gnu-gcc", "zig",
+                 "python3"):
+        tool = tmp_path / name
+        minor = tools.get(name.split("-")[0])
+        tool.write_text("#!/bin/sh\nexit 1\n" if minor is None else
+                        f"#!/bin/sh\ncat >/dev/null\necho '#define __GLIBC_MINOR__ {minor}'\n")
+        tool.chmod(0o755)
+    if "zig" not in tools:
+        (tmp_path / "zig").unlink()
+    env = dict(harness.base_environment())
+    env["PATH"] = f"{tmp_path}:{env['PATH']}"
+    return subprocess.run([harness.ROOT / "third_party/compiler.sh", arch],
+                          env=env, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True,
+                          timeout=harness.TIMEOUT_S, check=False)
+
+
+HERE = os.uname().machine
+OTHER = "aarch64" if HERE == "x86_64" else "x86_64"
+
+
+@pytest.mark.parametrize("arch, tools, expected", [
+    (HERE, {"cc": 36}, "cc"),
+    (HERE, {"cc": 37, "zig": 0}, f"zig cc -target {HERE}-linux-gnu.2.34"),
+    (HERE, {"cc": 37, "python3": 0},
+     f"python3 -m ziglang cc -target {HERE}-linux-gnu.2.34"),
+    (OTHER, {"cc": 36, OTHER: 36}, f"{OTHER}-linux-gnu-gcc"),
+    (OTHER, {"cc": 36, OTHER: 38, "zig": 0},
+     f"zig cc -target {OTHER}-linux-gnu.2.34"),
+])
+def test_compiler_with_an_old_enough_glibc_is_found(tmp_path, arch, tools,
+                                                    expected):
+    done = compiler(tmp_path, arch, **tools)
+    assert (done.returncode, done.stdout) == (0, expected + "\n"), done.stderr
+
+
+def test_without_such_a_compiler_there_is_a_way_out(tmp_path):
+    done = compiler(tmp_path, HERE, cc=41)
+    assert done.returncode != 0
+    assert done.stderr.count("\n") == 1
+    assert "glibc of 2.36" in done.stderr
+    assert "pip install ziglang" in done.stderr
