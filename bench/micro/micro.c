@@ -250,7 +250,11 @@ static int add_to_buf(const char *data, size_t len, void *arg)
 /* Rows of the question after owners, one a stopped instance. */
 static void *make_rows(struct err *err)
 {
-    const struct fold_options options = {{.rows_max = PAGE_MAX}, &ALL, 0};
+    const struct fold_options options = {
+        .limits = {.rows_max = PAGE_MAX},
+        .criteria = &ALL,
+    };
+    struct fold_follow_up none = {0};
     struct ec2_instance instance = {.id = SPAN_LIT("i-0123456789abcdef0"),
                                     .state = SPAN_LIT("stopped")};
     void *state = NULL;
@@ -268,6 +272,8 @@ static void *make_rows(struct err *err)
     }
     FOLD_OWNER.event(state, FOLD_INSTANCES, FOLD_PAGE_COMMIT);
     FOLD_OWNER.event(state, FOLD_INSTANCES, FOLD_LISTING_END);
+    if (FOLD_OWNER.region_end(state, &none, err))
+        fail(err_text(err));
     return state;
 }
 
@@ -282,14 +288,15 @@ static size_t step_json(const struct page *page)
     struct call call = {0};
     struct err err = {0};
     void *state = make_rows(&err);
-    size_t nrows = FOLD_OWNER.nrows(state);
+    size_t nrows = FOLD_OWNER.tally(state).nrows;
     size_t total;
 
     (void)page;
     for (size_t i = 0; i < nrows; i++) {
+        const struct fold_row which = {.region = "ap-southeast-2", .i = i};
         json_t *row = NULL;
 
-        if (FOLD_OWNER.row(state, "ap-southeast-2", i, &row, &err))
+        if (FOLD_OWNER.row(state, &which, &row, &err))
             fail(err_text(&err));
         buf_add_str(&body, i ? "," : "[");
         (void)json_dump_callback(row, add_to_buf, &body, JSON_COMPACT);

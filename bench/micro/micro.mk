@@ -13,6 +13,6 @@ $(MICRO): $(RELEASE)/obj/bench/micro/micro.o $(RELEASE_OBJS)
 		$(filter-out %/bootstrap.o,$^) $(RELEASE_ARCHIVES)
 
 .PHONY: bench-micro
-bench-micro: $(MICRO) build/dev/ec2sim ## what signing, XML and JSON take (T=--instructions: by valgrind)
+bench-micro: $(MICRO) $(RELEASE)/bootstrap build/dev/ec2sim ## what signing, XML and JSON take (T=--instructions: by valgrind)
 	@EC2SWEEP_BUILD=build/dev $$(scripts/python.sh) -B bench/micro/micro.py \
 		$(MICRO) $(T)
