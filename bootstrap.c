@@ -257,6 +257,22 @@ static enum err_code print_answer(const struct answer *answer,
     return rc;
 }
 
+/* Why an answer is none for a command, on standard error; true when it is. */
+static bool complain_of(const struct answer *answer)
+{
+    struct span error;
+    struct span hint;
+
+    if (answer_is_refusal(answer, &error, &hint))
+        (void)fprintf(stderr, "bootstrap: %.*s; %.*s\n", SPAN_ARG(error),
+                      SPAN_ARG(hint));
+    else if (!answer_has_regions(answer))
+        (void)fputs("bootstrap: no region has answered\n", stderr);
+    else
+        return false;
+    return true;
+}
+
 /* Shows the answer to a question: a refusal is an error of the command. */
 static int show_answer(const struct cli *cli, struct span json)
 {
@@ -264,20 +280,15 @@ static int show_answer(const struct cli *cli, struct span json)
     struct span error;
     struct span hint;
     struct err err = {0};
-    int status = EXIT_FAILURE;
+    int status = EXIT_SUCCESS;
+    enum err_code rc = answer_read(json, &answer, &err);
 
-    if (answer_read(json, &answer, &err)) {
-        (void)complain(&err);
-    } else if (answer_is_refusal(&answer, &error, &hint)) {
-        (void)fprintf(stderr, "bootstrap: %.*s; %.*s\n", SPAN_ARG(error),
-                      SPAN_ARG(hint));
-    } else if (print_answer(&answer, cli, json, &err)) {
-        (void)complain(&err);
-    } else if (!answer_has_regions(&answer)) {
-        (void)fputs("bootstrap: no region has answered\n", stderr);
-    } else {
-        status = EXIT_SUCCESS;
-    }
+    if (!rc && !answer_is_refusal(&answer, &error, &hint))
+        rc = print_answer(&answer, cli, json, &err);
+    if (rc)
+        status = complain(&err);
+    else if (complain_of(&answer))
+        status = EXIT_FAILURE;
     answer_release(&answer);
     return status;
 }

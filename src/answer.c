@@ -1,4 +1,5 @@
-#define _XOPEN_SOURCE 700 /* wcwidth() */
+/* For wcwidth(). NOLINTNEXTLINE(bugprone-reserved-identifier) */
+#define _XOPEN_SOURCE 700
 
 #include "answer.h"
 
