@@ -207,6 +207,7 @@ build/analyze/obj/src/base/err.o: FLAGS_analyze := -O1 -g -fanalyzer -Werror
 -include third_party/release.mk
 -include bench/bench.mk
 -include bench/micro/micro.mk
+-include bench/handshakes/handshakes.mk
 
 # --- what people ask for ----------------------------------------------------
 
