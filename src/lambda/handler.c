@@ -134,7 +134,8 @@ static bool may_refresh(const struct visit *v)
 static enum err_code resolve(struct visit *v, struct err *err)
 {
     struct atlas *atlas = v->handler->atlas;
-    int64_t until = visit_mono_ms(v) + REFRESH_MAX_MS;
+    int64_t now = visit_mono_ms(v);
+    int64_t until = now + REFRESH_MAX_MS;
     enum err_code rc = scope_resolve(&v->scope, atlas, err);
 
     if (rc || !may_refresh(v))
@@ -143,8 +144,9 @@ static enum err_code resolve(struct visit *v, struct err *err)
         (atlas_asked_ms(atlas) != INT64_MIN ||
          scope_count(&v->scope, SCOPE_REGION) == 0))
         return ERR_OK;
-    if (until > v->deadline_ms)
-        until = v->deadline_ms;
+    /* The other half is for the regions that are known. */
+    if (until > now + (v->deadline_ms - now) / 2)
+        until = now + (v->deadline_ms - now) / 2;
     atlas_refresh(atlas, &v->refresh_stats, until);
     rc = http_run(options_of(v)->http, until, atlas_is_settled(atlas), err);
     atlas_cancel_refresh(atlas);
