@@ -45,7 +45,8 @@ for name in libnss_dns.so.2 libnss_files.so.2 libresolv.so.2; do
 done
 
 mkdir -p "$root/etc" "$root/tmp" "$root/var/task"
-[ ! -e /etc/resolv.conf ] || cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+[ -e "$root/etc/resolv.conf" ] || [ ! -e /etc/resolv.conf ] ||
+    cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 cp "$binary" "$root/var/task/bootstrap"
 chmod 0755 "$root/var/task/bootstrap"
 
