@@ -2,6 +2,7 @@
 its operation, each `sam` and `make` command against what the program knows."""
 
 import functools
+import json
 import re
 import shlex
 import subprocess
@@ -91,3 +92,34 @@ def test_documents__name_files_that_there_are():
         text = path.read_text(encoding="utf-8")
         for target in re.findall(r"\]\(([^)#:]+)\)", text):
             assert (path.parent / target).exists(), (path.name, target)
+
+
+def logged():
+    """The lines of one answer, by message; and its metrics."""
+    env = {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "INFO"}
+    with harness.Sim("--regions", "eu-west-1,us-east-1", "--instances", 5,
+                     "--fault", "us-east-1=denied") as sim, \
+            harness.Runtime(env=sim.env | env) as runtime:
+        runtime.ask(harness.event())
+        runtime.wait_until_idle()
+    lines = [json.loads(line) for line in (
+        runtime.output.text("stdout") + runtime.output.text()).splitlines()]
+    return {line.get("message", "metrics"): line for line in lines}
+
+
+def test_operations__tell_of_the_lines_that_are_written():
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    lines = logged()
+    sample, = re.findall(r'^ {4}(\{"timestamp".*?\})$', text, re.M | re.S)
+    assert list(json.loads(sample)) == list(lines["answered"])
+    for message, fields in {"answered": "ms retries regionsFailed question",
+                            "region failed": "ec2Text region error"}.items():
+        assert f'filter message = "{message}"' in text
+        for field in fields.split():
+            assert field in lines[message] and field in text
+    directive, = lines["metrics"]["_aws"]["CloudWatchMetrics"]
+    for metric in directive["Metrics"]:
+        assert f"`{metric['Name']}`" in text
+    for name in re.findall(r"--namespace ec2sweep --metric-name (\w+)", text):
+        assert name in [metric["Name"] for metric in directive["Metrics"]]
+    assert f"--namespace {directive['Namespace']} " in text

@@ -36,6 +36,7 @@ def environment(home, **more):
         "NO_PROXY", "no_proxy") if name in os.environ}
     return harness.environment(
         HOME=str(home), SAM_CLI_TELEMETRY="0",
+        SAM_CLI_CONTAINER_CONNECTION_TIMEOUT=str(harness.TIMEOUT_S),
         EC2SWEEP_CACHE=os.environ.get("EC2SWEEP_CACHE", cache + "/ec2sweep"),
         **{**kept, **more})
 
