@@ -3,9 +3,11 @@
 import http.client
 import json
 import threading
+import time
 
 import pytest
 
+import harness
 from runtime_api import PREFIX, RuntimeApi
 
 EVENT = {"hello": "world"}
@@ -103,3 +105,16 @@ def test_too_large_answer_is_413(api):
     serve_one(api, lambda c, head: statuses.append(
         c.answer(head, b'"' + b"x" * 6_300_000 + b'"')))
     assert statuses == [413] and api.violations == []
+
+
+@pytest.mark.parametrize("text", [
+    harness.SECRET.encode(), harness.TOKEN.encode(),
+    harness.SECRET.encode().hex().encode(), b"bm90LWEtcmVhbC1zZWNyZXQ",
+    next(harness.signing_keys("eu-west-1", time.strftime(
+        "%Y%m%d", time.gmtime()))),
+    b"Authorization: AWS4-HMAC-SHA256 Credential=TESTKEY",
+    b"Signature=f26da5e69b9e"])
+def test_printed_secret_is_seen(monkeypatch, text):
+    monkeypatch.setattr(harness, "printed", [("a test", b"{" + text + b"}")])
+    with pytest.raises(AssertionError):
+        harness.check_no_secret_was_printed()
