@@ -46,10 +46,10 @@ const struct aws_client_options *aws_client_options(const struct aws_client *c);
 /*
  * Gets credentials for the next requests: from the environment, or, when it
  * has none, from the container endpoint if those at hand expire within ten
- * minutes. Runs http until deadline_ms at most, so it is for the main line
- * only. ERR_AUTH with a text that says what was looked for, ERR_LIMIT (a value
- * or an answer longer than credentials.h allows), ERR_NOMEM, as http_start()
- * and http_run().
+ * minutes; where it gives none, those at hand are used until they expire. Runs
+ * http until deadline_ms at most, so it is for the main line only. ERR_AUTH
+ * with a text that says what was looked for, ERR_LIMIT (a value or an answer
+ * longer than credentials.h allows), ERR_NOMEM, as http_start() and http_run().
  */
 NODISCARD enum err_code aws_client_load_credentials(struct aws_client *client,
                                                     int64_t deadline_ms,

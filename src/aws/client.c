@@ -228,14 +228,14 @@ out:
     return rc;
 }
 
-/* Whether what is held came from a container and is good for a while. */
-static bool has_lasting_credentials(const struct aws_client *client)
+/* Whether what is held came from a container and is good for so long. */
+static bool has_credentials_for(const struct aws_client *client, int64_t ms)
 {
     int64_t now = clock_real_ms(client->options.clock);
 
     return credentials_are_set(&client->creds) &&
            client->creds.expires_ms != CLOCK_NEVER &&
-           client->creds.expires_ms - now > CREDENTIALS_MIN_LIFE_MS;
+           client->creds.expires_ms - now > ms;
 }
 
 static bool has_container_source(const struct aws_client *client)
@@ -251,6 +251,8 @@ enum err_code aws_client_load_credentials(struct aws_client *client,
 {
     struct credentials fresh;
     struct err env_err = {0};
+    struct err fetch_err = {0};
+    int64_t until = clock_mono_ms(client->options.clock) + CONTAINER_TIMEOUT_MS;
     enum err_code rc;
 
     credentials_init(&fresh);
@@ -261,13 +263,22 @@ enum err_code aws_client_load_credentials(struct aws_client *client,
     }
     if (rc != ERR_AUTH || !has_container_source(client))
         return err_set(err, rc, "%s", err_text(&env_err));
-    if (has_lasting_credentials(client))
+    if (has_credentials_for(client, CREDENTIALS_MIN_LIFE_MS))
         return ERR_OK;
-    rc = fetch_credentials(client, deadline_ms, &fresh, err);
+    /* Those that are still good need not be waited for so long. */
+    if (has_credentials_for(client, 0) && until < deadline_ms)
+        deadline_ms = until;
+    rc = fetch_credentials(client, deadline_ms, &fresh, &fetch_err);
     if (!rc)
         adopt_credentials(client, &fresh);
     credentials_release(&fresh);
-    return rc;
+    if (!rc)
+        return ERR_OK;
+    if (!has_credentials_for(client, 0))
+        return err_set(err, rc, "%s", err_text(&fetch_err));
+    log_write(LOG_WARN, "credentials were not renewed, using those at hand",
+              LOG_FIELDS(LOG_STR("error", err_text(&fetch_err))));
+    return ERR_OK;
 }
 
 static enum err_code region_new(struct aws_client *client, struct span name,
