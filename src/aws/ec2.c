@@ -185,8 +185,10 @@ static void on_watch(void *arg)
     }
     roll_back(l);
     /* One that could not be connected to, or throttles, is told as that. */
-    if (l->last.kind != FAILURE_CONNECT_TIMEOUT &&
-        l->last.kind != FAILURE_THROTTLED)
+    if (l->transfer && !http_is_connected(l->transfer))
+        l->last = (struct failure){.kind = FAILURE_CONNECT_TIMEOUT};
+    else if (l->last.kind != FAILURE_CONNECT_TIMEOUT &&
+             l->last.kind != FAILURE_THROTTLED)
         l->last = (struct failure){.kind = FAILURE_SILENT};
     l->last.waited_ms = (long)options_of(l)->no_progress_ms;
     give_up(l, FAILURE_SILENT);
