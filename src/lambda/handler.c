@@ -7,7 +7,7 @@
 #include "lambda/refusal.h"
 
 /* An unknown region name may hold up the answer this long, no longer. */
-#define REFRESH_MAX_MS 5000
+#define REFRESH_MAX_MS 2000
 /* Longest text of a refusal, bytes: names, quotations, all questions. */
 #define TEXT_MAX ((size_t)4096)
 
