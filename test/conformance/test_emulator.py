@@ -109,11 +109,11 @@ def test_emulator__gets_an_error_and_then_answers_again(function, sim):
     assert reply.body == sim.answers("count")
 
 
-def test_emulator__gets_100_answers_from_one_process(function, sim):
+def test_emulator__gets_500_answers_from_one_process(function, sim):
     right = sim.answers("count")
     function.invoke(harness.event("count"))
     first = function.runtimes()
-    for _ in range(100):
+    for _ in range(500):
         reply = harness.Reply(function.invoke(harness.event("count")))
         assert reply.body == right
     assert len(first) == 1 and function.runtimes() == first

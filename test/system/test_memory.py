@@ -34,7 +34,8 @@ NO_ID_MAX = 20
 KEPT_MAX = 10
 # OpenSSL 3.5 goes on when a connection's record layer could not be made, for
 # SSL_set_connect_state() cannot say so: a few allocations of each handshake.
-CRASHES_MAX = {"warm": 0, "cold": 1 / 100}
+# A question about exposure opens a second connection now and then.
+CRASHES_MAX = {"warm": 1 / 1000, "cold": 1 / 100}
 
 
 class Allocations:
