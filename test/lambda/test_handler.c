@@ -947,6 +947,69 @@ static void test_handler_answer__gives_an_object_if_that_is_wanted(void **state)
     theatre_release(&t);
 }
 
+/* The object's member key, "" when it has none. */
+static char *member(const struct theatre *t, const char *key)
+{
+    json_t *answer = json_loadb(t->out.data, t->out.len, 0, NULL);
+    const char *text = json_string_value(json_object_get(answer, key));
+    char *copy = strdup(text ? text : "");
+
+    assert_non_null(answer);
+    json_decref(answer);
+    return copy;
+}
+
+static void test_handler_answer__names_the_account_of_the_function(void **state)
+{
+    static const struct {
+        const char *arn;
+        const char *account;
+    } cases[] = {
+        {"arn:aws:lambda:us-east-1:123456789012:function:f", "123456789012"},
+        {"arn:aws-cn:lambda:cn-north-1:000000000001:function:f:7",
+         "000000000001"},
+        {"arn:aws:lambda:us-east-1:123456789012", "123456789012"},
+        {"arn:aws:lambda:us-east-1:12345678901:function:f", ""},
+        {"arn:aws:lambda:us-east-1:12345678901x:function:f", ""},
+        {"arn:aws:lambda:us-east-1", ""},
+        {"", ""},
+    };
+    struct theatre t;
+
+    (void)state;
+    theatre_init(&t, "us-east-1");
+    answer_always(&t, "us-east-1", NULL, TWO_INSTANCES);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct handler_event event = event_at("{\"tool\":\"count_instances\"}",
+                                              t.stage.fake.mono_ms + TIME_MS);
+        char *account;
+
+        event.function_arn = span_of(cases[i].arn);
+        assert_int_equal(answer_event(&t, &event), ERR_OK);
+        account = member(&t, "account");
+        assert_string_equal(account, cases[i].account);
+        free(account);
+    }
+    theatre_release(&t);
+}
+
+static void test_handler_answer__says_of_which_moment_it_tells(void **state)
+{
+    struct theatre t;
+    char *as_of;
+
+    (void)state;
+    theatre_init(&t, "us-east-1");
+    answer_always(&t, "us-east-1", NULL, TWO_INSTANCES);
+    fake_clock_advance(&t.stage.fake, 1999);
+    assert_int_equal(call_tool(&t, "count_instances", "{}"), ERR_OK);
+    as_of = member(&t, "asOf");
+    /* The fake clock begins at 2030-01-02T03:04:05.000Z. */
+    assert_string_equal(as_of, "2030-01-02T03:04:06Z");
+    free(as_of);
+    theatre_release(&t);
+}
+
 static void test_handler_answer__answers_when_the_poll_fails(void **state)
 {
     struct theatre t;
@@ -1200,66 +1263,57 @@ test_handler_answer__survives_failed_allocations_of_a_refusal(void **state)
     assert_true(n > 20);
 }
 
+static const struct CMUnitTest TESTS[] = {
+    cmocka_unit_test(test_handler_answer__puts_the_answer_into_the_envelope),
+    cmocka_unit_test(test_handler_answer__gives_a_value_when_raw_is_wanted),
+    cmocka_unit_test(test_handler_answer__answers_each_question),
+    cmocka_unit_test(test_handler_answer__takes_no_region_for_every_one),
+    cmocka_unit_test(test_handler_answer__refuses_an_unknown_path),
+    cmocka_unit_test(test_handler_answer__refuses_a_path_of_any_length),
+    cmocka_unit_test(test_handler_answer__has_no_envelope_for_other_events),
+    cmocka_unit_test(test_handler_answer__is_400_when_no_valid_region_is_left),
+    cmocka_unit_test(test_handler_answer__is_400_for_too_many_regions),
+    cmocka_unit_test(test_handler_answer__names_what_failed_beside_the_rest),
+    cmocka_unit_test(test_handler_answer__is_502_when_all_fail),
+    cmocka_unit_test(test_handler_answer__is_500_without_credentials),
+    cmocka_unit_test(test_handler_answer__asks_for_the_list_when_a_name_is_new),
+    cmocka_unit_test(test_handler_answer__asks_for_the_list_once_a_minute),
+    cmocka_unit_test(
+        test_handler_answer__asks_for_no_list_for_a_name_that_is_none),
+    cmocka_unit_test(test_handler_answer__counts_refused_lists_as_asked),
+    cmocka_unit_test(
+        test_handler_answer__waits_so_long_for_a_list_and_no_longer),
+    cmocka_unit_test(
+        test_handler_answer__renews_an_old_list_beside_the_question),
+    cmocka_unit_test(test_handler_answer__waits_for_no_list_that_only_grew_old),
+    cmocka_unit_test(test_handler_answer__asks_for_the_list_first_of_all),
+    cmocka_unit_test(test_handler_answer__keeps_the_margin_before_the_deadline),
+    cmocka_unit_test(
+        test_handler_answer__cuts_what_is_longer_than_an_answer_may_be),
+    cmocka_unit_test(test_handler_answer__writes_one_line_of_summary),
+    cmocka_unit_test(test_handler_answer__logs_the_response_when_debugging),
+    cmocka_unit_test(test_handler_answer__reprompts_a_function_for_a_mistake),
+    cmocka_unit_test(test_handler_answer__never_fails_a_function),
+    cmocka_unit_test(test_handler_answer__refuses_a_tool_by_an_object),
+    cmocka_unit_test(test_handler_answer__names_the_tools_there_are),
+    cmocka_unit_test(test_handler_answer__tells_a_tool_of_missing_credentials),
+    cmocka_unit_test(test_handler_answer__gives_an_object_if_that_is_wanted),
+    cmocka_unit_test(test_handler_answer__names_the_account_of_the_function),
+    cmocka_unit_test(test_handler_answer__says_of_which_moment_it_tells),
+    cmocka_unit_test(test_handler_answer__answers_when_the_poll_fails),
+    cmocka_unit_test(test_handler_answer__is_500_for_trouble_of_our_own),
+    cmocka_unit_test(test_handler_answer__keeps_the_budget_but_for_a_minimum),
+    cmocka_unit_test(test_handler_answer__writes_metrics_if_they_are_wanted),
+    cmocka_unit_test(test_handler_answer__counts_the_list_of_regions_too),
+    cmocka_unit_test(test_handler_answer__passes_progress_on),
+    cmocka_unit_test(test_handler_answer__survives_every_failed_allocation),
+    cmocka_unit_test(
+        test_handler_answer__survives_failed_allocations_of_a_refusal),
+};
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(
-            test_handler_answer__puts_the_answer_into_the_envelope),
-        cmocka_unit_test(test_handler_answer__gives_a_value_when_raw_is_wanted),
-        cmocka_unit_test(test_handler_answer__answers_each_question),
-        cmocka_unit_test(test_handler_answer__takes_no_region_for_every_one),
-        cmocka_unit_test(test_handler_answer__refuses_an_unknown_path),
-        cmocka_unit_test(test_handler_answer__refuses_a_path_of_any_length),
-        cmocka_unit_test(test_handler_answer__has_no_envelope_for_other_events),
-        cmocka_unit_test(
-            test_handler_answer__is_400_when_no_valid_region_is_left),
-        cmocka_unit_test(test_handler_answer__is_400_for_too_many_regions),
-        cmocka_unit_test(
-            test_handler_answer__names_what_failed_beside_the_rest),
-        cmocka_unit_test(test_handler_answer__is_502_when_all_fail),
-        cmocka_unit_test(test_handler_answer__is_500_without_credentials),
-        cmocka_unit_test(
-            test_handler_answer__asks_for_the_list_when_a_name_is_new),
-        cmocka_unit_test(test_handler_answer__asks_for_the_list_once_a_minute),
-        cmocka_unit_test(
-            test_handler_answer__asks_for_no_list_for_a_name_that_is_none),
-        cmocka_unit_test(test_handler_answer__counts_refused_lists_as_asked),
-        cmocka_unit_test(
-            test_handler_answer__waits_so_long_for_a_list_and_no_longer),
-        cmocka_unit_test(
-            test_handler_answer__renews_an_old_list_beside_the_question),
-        cmocka_unit_test(
-            test_handler_answer__waits_for_no_list_that_only_grew_old),
-        cmocka_unit_test(test_handler_answer__asks_for_the_list_first_of_all),
-        cmocka_unit_test(
-            test_handler_answer__keeps_the_margin_before_the_deadline),
-        cmocka_unit_test(
-            test_handler_answer__cuts_what_is_longer_than_an_answer_may_be),
-        cmocka_unit_test(test_handler_answer__writes_one_line_of_summary),
-        cmocka_unit_test(test_handler_answer__logs_the_response_when_debugging),
-        cmocka_unit_test(
-            test_handler_answer__reprompts_a_function_for_a_mistake),
-        cmocka_unit_test(test_handler_answer__never_fails_a_function),
-        cmocka_unit_test(test_handler_answer__refuses_a_tool_by_an_object),
-        cmocka_unit_test(test_handler_answer__names_the_tools_there_are),
-        cmocka_unit_test(
-            test_handler_answer__tells_a_tool_of_missing_credentials),
-        cmocka_unit_test(
-            test_handler_answer__gives_an_object_if_that_is_wanted),
-        cmocka_unit_test(test_handler_answer__answers_when_the_poll_fails),
-        cmocka_unit_test(test_handler_answer__is_500_for_trouble_of_our_own),
-        cmocka_unit_test(
-            test_handler_answer__keeps_the_budget_but_for_a_minimum),
-        cmocka_unit_test(
-            test_handler_answer__writes_metrics_if_they_are_wanted),
-        cmocka_unit_test(test_handler_answer__counts_the_list_of_regions_too),
-        cmocka_unit_test(test_handler_answer__passes_progress_on),
-        cmocka_unit_test(test_handler_answer__survives_every_failed_allocation),
-        cmocka_unit_test(
-            test_handler_answer__survives_failed_allocations_of_a_refusal),
-    };
-
     /* So that fail_alloc reaches jansson's allocations. */
     json_set_alloc_funcs(malloc, free);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(TESTS, NULL, NULL);
 }
