@@ -16,3 +16,8 @@ $(MICRO): $(RELEASE)/obj/bench/micro/micro.o $(RELEASE_OBJS)
 bench-micro: $(MICRO) $(RELEASE)/bootstrap build/dev/ec2sim ## what signing, XML and JSON take (T=--instructions: by valgrind)
 	@EC2SWEEP_BUILD=build/dev $$(scripts/python.sh) -B bench/micro/micro.py \
 		$(MICRO) $(T)
+
+.PHONY: bench-variants
+bench-variants: build/dev/ec2sim ## what each choice of the release build is worth (an hour; T="release lto")
+	@EC2SWEEP_BUILD=build/dev $$(scripts/python.sh) -B \
+		bench/variants/variants.py $(T)

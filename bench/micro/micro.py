@@ -98,10 +98,15 @@ def whole_program(bootstrap, instances):
     """Instructions per instance that the program needs for one region, over
     TLS: those for twice as many instances less those for as many."""
     def counted(size):
-        with harness.Sim("--regions", "us-east-1", "--instances", size,
+        with harness.Sim("--regions", "us-east-1", "--instances", str(size),
                          "--warm") as sim:
-            return instructions([bootstrap, "--event", "-"], env=sim.env,
-                                input=json.dumps(harness.event("count")))[0]
+            env = dict(sim.env, SPECULATION_MAX_AGE_MS="0",
+                       REGIONS="us-east-1", REGION_TIMEOUT_MS="600000")
+            total, out = instructions([bootstrap, "--event", "-"], env=env,
+                                      input=json.dumps(harness.event("count")))
+            (found,) = harness.Reply(json.loads(out)).body
+            assert found["totalInstances"] == size, found
+            return total
     return (counted(2 * instances) - counted(instances)) / instances
 
 
