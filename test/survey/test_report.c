@@ -14,7 +14,7 @@
 #include "survey/report.h"
 
 #define ROOMY ((size_t)1024 * 1024)
-#define NREGIONS_MAX 4
+#define NREGIONS_MAX 16
 
 /*
  * Doubles: a sweep that has ended, an atlas with a list, a fold whose rows are
@@ -776,6 +776,13 @@ static size_t walk(const char *ids[NWALK + 1], enum report_form form,
         add_rows(&s, "us-east-1", &first);
         add_failure(&s, "us-east-9", FAILURE_DENIED, "UnauthorizedOperation");
         add_rows(&s, "us-east-2", &second);
+        /* More failures than the least budget has room for. */
+        for (int i = 0; i < 12; i++) {
+            char name[32];
+
+            (void)snprintf(name, sizeof(name), "us-east-%d", 10 + i);
+            add_entry(&s, name, SCOPE_UNKNOWN);
+        }
         input = input_for(&s, &WALK, budget);
         input.form = form;
         input.in_string = in_string;
