@@ -48,7 +48,7 @@ FAKE_HTTP_TESTS := aws/test_client aws/test_ec2 aws/test_spread \
 FUZZERS := $(patsubst test/fuzz/%.c,%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
 PRELOAD := test/support/preload/fail_alloc
 ALL_C := $(SRCS) $(UNIT_TESTS:%=test/%.c) $(wildcard test/support/*.c) \
-	$(PRELOAD).c $(wildcard test/fuzz/*.c) $(EC2SIM_SRCS) $(wildcard bench/*/*.c)
+	$(PRELOAD).c test/conformance/sign.c $(wildcard test/fuzz/*.c) $(EC2SIM_SRCS) $(wildcard bench/*/*.c)
 FMT_FILES = $(sort $(ALL_C) $(HEADERS) \
 	$(shell find test bench -name '*.[ch]' -not -path '*/fixtures/*' \
 		2>/dev/null))
@@ -185,6 +185,10 @@ endef
 $(foreach f,asan valgrind cov dev,$(foreach t,$(UNIT_TESTS),\
 	$(eval $(call test_rule,$(f),$(t)))))
 
+build/dev/sign: build/dev/obj/test/conformance/sign.o build/dev/libec2sweep.a
+	$(call say,LINK,$@)
+	$(Q)$(link_dev) -o $@ $^ $(LIB_LIBS)
+
 # Preloaded into a program, it reaches the program's libraries too.
 build/dev/fail_alloc.so: $(PRELOAD).c build/dev/flags
 	$(call say,LINK,$@)
@@ -253,7 +257,7 @@ conformance: ## the answers held against moto, boto3, Powertools (needs PyPI)
 	@scripts/setup.sh build test
 	@$(MAKE) --no-print-directory conformance-run
 
-conformance-run: build/dev/bootstrap build/dev/ec2sim
+conformance-run: build/dev/bootstrap build/dev/ec2sim build/dev/sign
 	@EC2SWEEP_BUILD=build/dev test/conformance/run.sh $(T)
 
 schemas: ## the schemas made of schema/openapi.yaml (needs PyPI)

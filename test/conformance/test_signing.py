@@ -1,8 +1,12 @@
 """Requests of the program, recorded by a small HTTP server, held against
 botocore: its signature of the same bytes, and the body that it would send."""
 
+import datetime
 import http.server
 import json
+import random
+import string
+import subprocess
 import threading
 import urllib.parse
 
@@ -165,6 +169,55 @@ def test_authorization__equals_botocores_for_the_same_bytes(server, token):
         ("DescribeSecurityGroups", False, False),
         ("DescribeInstances", False, False),
         ("DescribeInstances", False, True), ("DescribeInstances", True, True)}
+
+
+NCASES = 1_000
+SIGNER = harness.BUILD / "sign"
+
+
+def random_signing(rng):
+    """(timestamp, region, secret, token, body)"""
+    words = string.ascii_letters + string.digits + "/+="
+    date = datetime.datetime.fromtimestamp(rng.randrange(1 << 32),
+                                           datetime.timezone.utc)
+    return (date.strftime("%Y%m%dT%H%M%SZ"),
+            "-".join([rng.choice(["us", "eu", "ap", "us-gov", "cn", "eusc-de"]),
+                      rng.choice(["east", "west", "north", "southeast"]),
+                      str(rng.randrange(1, 20))]),
+            "".join(rng.choices(words, k=rng.choice([1, 16, 40, 64, 128]))),
+            "".join(rng.choices(words, k=rng.choice([0, 0, 1, 300, 3000]))),
+            rng.randbytes(rng.choice([0, 1, 55, 64, 1000, 8000])))
+
+
+def signed_by_botocore(timestamp, region, secret, token, body):
+    headers = {"content-type": "application/x-www-form-urlencoded; "
+                               "charset=utf-8", "x-amz-date": timestamp}
+    if token:
+        headers["x-amz-security-token"] = token
+    request = botocore.awsrequest.AWSRequest(
+        method="POST", url=f"https://ec2.{region}.amazonaws.com/", data=body,
+        headers=headers)
+    request.context["timestamp"] = timestamp
+    signer = botocore.auth.SigV4Auth(botocore.credentials.Credentials(
+        harness.KEY_ID, secret, token or None), "ec2", region)
+    to_sign = signer.string_to_sign(request, signer.canonical_request(request))
+    signed = signer.signed_headers(signer.headers_to_sign(request))
+    return (f"AWS4-HMAC-SHA256 Credential={signer.scope(request)}, "
+            f"SignedHeaders={signed}, "
+            f"Signature={signer.signature(to_sign, request)}")
+
+
+def test_sigv4_sign__equals_botocore_in_random_cases():
+    rng = random.Random(20300102)
+    cases = [random_signing(rng) for _ in range(NCASES)]
+    stdin = b"".join("\n".join([*case[:4], str(len(case[4])), ""]).encode()
+                     + case[4] + b"\n" for case in cases)
+    done = subprocess.run([SIGNER], input=stdin, capture_output=True,
+                          timeout=60, check=True)
+    lines = done.stdout.decode().splitlines()
+    assert len(lines) == NCASES
+    for case, line in zip(cases, lines):
+        assert line == signed_by_botocore(*case), case
 
 
 def sent_by_botocore(server, operation, **parameters):
