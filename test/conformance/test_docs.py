@@ -123,3 +123,17 @@ def test_operations__tell_of_the_lines_that_are_written():
     for name in re.findall(r"--namespace ec2sweep --metric-name (\w+)", text):
         assert name in [metric["Name"] for metric in directive["Metrics"]]
     assert f"--namespace {directive['Namespace']} " in text
+
+
+def test_gateway__tells_of_the_object_that_is_answered():
+    text = (ROOT / "docs" / "gateway.md").read_text(encoding="utf-8")
+    sample, = re.findall(r'^ {4}(\{"account".*?\]\})$', text, re.M | re.S)
+    with harness.Sim("--regions", "eu-west-1,us-east-1", "--instances", 5,
+                     "--fault", "us-east-1=denied") as sim, \
+            harness.Runtime(env=sim.env) as runtime:
+        answer = runtime.invoke(harness.plain_event()).json
+    told = json.loads(sample)
+    assert [k for k in told if k != "account"] == \
+        [k for k in answer if k != "account"]
+    assert list(told["items"][0]) == list(answer["items"][0])
+    assert list(told["failed"][0]) == list(answer["failed"][0])
