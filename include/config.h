@@ -33,7 +33,7 @@
 #define CONFIG_RESPONSE_BUDGET 24000 /* of a function; a command has none */
 #define CONFIG_RESPONSE_BUDGET_MIN 2000
 #define CONFIG_RESPONSE_BUDGET_MAX 6291556 /* Lambda's */
-#define CONFIG_EXPOSURE_BY_GROUP 3000
+#define CONFIG_EXPOSURE_BY_GROUP 1000
 #define CONFIG_EXPOSURE_BY_GROUP_MAX 1000000000 /* from 0 */
 
 /* Texts are borrowed from the environment, NULL: not set. */

@@ -73,7 +73,7 @@ static void test_config_load__has_defaults(void **state)
     assert_false(config.criteria.names_off);
     assert_false(config.include_managed);
     assert_null(config.regions_allowed);
-    assert_int_equal(config.exposure_by_group_min, 3000);
+    assert_int_equal(config.exposure_by_group_min, 1000);
     assert_false(config.pages_parallel);
     assert_null(config.function_name);
     assert_int_equal(config.response_budget, 0);

@@ -60,6 +60,7 @@ struct fold_follow_up {
     const char *filter;        /* NULL: none wanted */
     const char *const *values; /* any number; the sweep cuts it to calls */
     size_t nvalues;
+    uint64_t nspared; /* without one: it would have brought less; 0: unknown */
 };
 
 /* What was found in a region. */

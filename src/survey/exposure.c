@@ -71,9 +71,9 @@ static void drop_candidates(struct exposure_state *s)
 }
 
 /*
- * Whether the region was seen to be so large that three round trips, for the
- * groups and by each filter, are less than its pages; and, where that was
- * done before, that it saved half of its instances or more.
+ * Whether the region was seen to be so large that asking thrice, for the groups
+ * and by each filter, is less than its pages; and, where it is known how many
+ * instances that brings, that these are no more than half of all.
  */
 static bool pays_by_group(const struct fold_options *options)
 {
@@ -389,6 +389,13 @@ static bool exposure_wants_more(const void *state, enum fold_listing listing)
            (!s->dropped && !(s->groups_known && s->ngroups == 0));
 }
 
+static size_t count_found(const struct exposure_state *s)
+{
+    struct fold_tally tally = findings_tally(&s->findings);
+
+    return tally.nrows + tally.nbefore + tally.nbeyond;
+}
+
 static enum err_code exposure_end(void *state, struct fold_follow_up *out,
                                   struct err *err)
 {
@@ -397,6 +404,7 @@ static enum err_code exposure_end(void *state, struct fold_follow_up *out,
     if (s->nfilters == 0 || s->ngroups == 0) {
         findings_filter(&s->findings, is_exposed, s);
         findings_end(&s->findings);
+        out->nspared = count_found(s) * NFILTERS + 1;
         return ERR_OK;
     }
     free(s->filter_values);

@@ -316,8 +316,11 @@ static void advance(struct task *task)
             fail_task_with(task, rc, &err);
             return;
         }
-        if (!task->follow_up.filter)
-            task->ending++;
+        if (task->follow_up.filter)
+            continue;
+        if (task->follow_up.nspared)
+            task->region->nfollowed = task->follow_up.nspared;
+        task->ending++;
     }
     if (task->has_followed)
         task->region->nfollowed = task->nfollowed;

@@ -384,6 +384,28 @@ static void test_exposure__asks_by_group_where_it_pays(void **state)
     fold_driver_release(&d);
 }
 
+/* Each filter would have brought i-1 and i-2. */
+static void test_exposure__tells_what_a_listing_spared(void **state)
+{
+    static const char *const groups[] = {"sg-1=g|tcp 22 22 0.0.0.0/0", NULL};
+    static const char *const instances[] = {
+        "i-1=running||sg-1", "i-2=running||sg-1", "i-3=running||sg-2", NULL};
+    static const char *const none[] = {NULL};
+    struct fold_driver d;
+
+    (void)state;
+    fold_driver_init(&d, &FOLD_EXPOSURE, ROOMY_LIMITS);
+    drive_listing(&d, FOLD_INSTANCES, instances);
+    drive_listing(&d, FOLD_GROUPS, groups);
+    assert_int_equal(drive_end(&d).nspared, 4 + 1);
+    fold_driver_release(&d);
+    fold_driver_init(&d, &FOLD_EXPOSURE, ROOMY_LIMITS);
+    drive_listing(&d, FOLD_INSTANCES, instances);
+    drive_listing(&d, FOLD_GROUPS, none);
+    assert_int_equal(drive_end(&d).nspared, 0 + 1);
+    fold_driver_release(&d);
+}
+
 static void test_exposure__tells_the_same_by_group(void **state)
 {
     static const char *const groups[] = {"sg-1=g|tcp 22 22 0.0.0.0/0",
@@ -885,6 +907,7 @@ int main(void)
         cmocka_unit_test(test_exposure__shortens_a_row_and_says_so),
         cmocka_unit_test(test_exposure__leaves_names_out_where_they_are_off),
         cmocka_unit_test(test_exposure__asks_by_group_where_it_pays),
+        cmocka_unit_test(test_exposure__tells_what_a_listing_spared),
         cmocka_unit_test(test_exposure__tells_the_same_by_group),
         cmocka_unit_test(test_exposure__takes_a_listing_it_did_not_want),
         cmocka_unit_test(test_exposure__ends_at_the_limit_of_groups),
