@@ -17,8 +17,9 @@ RELEASE_ZIP := $(RELEASE)/ec2sweep-$(LAMBDA_ARCH).zip
 RELEASE_SBOM := $(RELEASE_ZIP:.zip=.cdx.json)
 
 # Asked when first used, because setup.sh may install it.
-RELEASE_CC = $(eval RELEASE_CC := $(if $(filter default,$(origin CC)),$(shell \
-	CC= third_party/compiler.sh $(RELEASE_ARCH)),$(CC)))$(RELEASE_CC)
+RELEASE_CC = $(eval RELEASE_CC := $(if $(filter default,$(origin CC)),$(if \
+	$(filter x86_64 aarch64,$(RELEASE_ARCH)),$(shell CC= \
+	third_party/compiler.sh $(RELEASE_ARCH))),$(CC)))$(RELEASE_CC)
 
 RELEASE_CFLAGS := -O2 -g0 -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE \
 	-ffunction-sections -fdata-sections \
