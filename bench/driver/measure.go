@@ -18,7 +18,8 @@ import (
 const (
 	initTimeout = 10 * time.Second // past it Lambda starts anew, inside the invocation
 	peakPeriod  = 50 * time.Millisecond
-	logKept     = 400 // bytes of the function's last words
+	logKept     = 400          // bytes of the function's last words
+	killed      = "killed at " // and the memory size
 )
 
 // invocation is one event and its answer; the duration ends with the next
@@ -134,7 +135,7 @@ func (s *sandbox) lastWords() string {
 func (s *sandbox) ending(err error) string {
 	s.process.exit <- err
 	if s.group.version > 0 && s.group.wasOutOfMemory() {
-		return fmt.Sprintf("killed at %d MB", s.cell.MemoryMB)
+		return fmt.Sprintf("%s%d MB", killed, s.cell.MemoryMB)
 	}
 	return fmt.Sprintf("ended: %v: %s", err, s.lastWords())
 }
@@ -368,6 +369,15 @@ func prime(ctx context.Context, o *options, sim *simulator, p program, c cell) e
 	return err
 }
 
+// givenUpKey: what failed at one size of a curve fails at the next, and what
+// ran out of memory at a small fleet does so again.
+func givenUpKey(c cell, p program) string {
+	if c.Table != programsTable {
+		return c.Table + p.name
+	}
+	return fmt.Sprint(c.MemoryMB, p.name)
+}
+
 func measureAll(ctx context.Context, o *options, net *network, programs []program, report *report) error {
 	limited := report.Limits == ""
 	var sim *simulator
@@ -377,7 +387,7 @@ func measureAll(ctx context.Context, o *options, net *network, programs []progra
 		}
 	}()
 	primed := map[string]bool{}
-	given := map[string]bool{} // up: it failed at a smaller fleet of a curve
+	givenUp := map[string]string{} // why, by curve or size of memory and program
 	for _, c := range plan(o) {
 		if sim == nil || sim.fleet != c.Fleet {
 			if sim != nil {
@@ -390,12 +400,18 @@ func measureAll(ctx context.Context, o *options, net *network, programs []progra
 			primed = map[string]bool{}
 		}
 		for _, p := range programs {
-			if c.oursOnly && !p.ours || c.Table != programsTable && given[c.Table+p.name] {
+			key := givenUpKey(c, p)
+			if c.oursOnly && !p.ours || c.Table != programsTable && givenUp[key] != "" {
+				continue
+			}
+			if why := givenUp[key]; why != "" && !o.full {
+				report.Results = append(report.Results, result{cell: c, Program: p.name, Title: p.title,
+					Lives: []life{{Failure: why + " before; not tried again"}}})
 				continue
 			}
 			say("%v, %s, %d MB: %s", c.Fleet, c.Question, c.MemoryMB, p.name)
-			if key := p.name + c.Question; !primed[key] && p.primes {
-				primed[key] = true
+			if asks := p.name + c.Question; !primed[asks] && p.primes {
+				primed[asks] = true
 				if err := prime(ctx, o, sim, p, c); err != nil {
 					return err
 				}
@@ -405,8 +421,11 @@ func measureAll(ctx context.Context, o *options, net *network, programs []progra
 				return err
 			}
 			report.Results = append(report.Results, r)
-			given[c.Table+p.name] = r.summary().Failure != ""
-			say("    %s", r.summary().line())
+			s := r.summary()
+			if c.Table != programsTable || strings.HasPrefix(s.Failure, killed) {
+				givenUp[key] = s.Failure
+			}
+			say("    %s", s.line())
 		}
 	}
 	return ctx.Err()
