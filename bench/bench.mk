@@ -2,7 +2,7 @@
 # they mean. Included by the Makefile.
 #
 # Variables: FULL=1 (everything, an hour or two instead of minutes), ONLY=ours,go
-# (these programs alone).
+# (these programs alone; of bench-large the tables with this in their title).
 
 BENCH_C := $(wildcard bench/wan/*.c)
 BENCH_GO := $(wildcard bench/driver/*.go) $(wildcard bench/driver/go.mod)
@@ -35,12 +35,12 @@ bench-run: release build/dev/ec2sim build/bench/wan $(BENCH_DRIVER)
 	@$(BENCH_DRIVER) $(if $(FULL),-full) $(if $(ONLY),-only $(ONLY))
 	@cat build/bench/report.md
 
-bench-large: ## large fleets, our program alone: some twenty minutes
+bench-large: ## large fleets and starts, ours alone: some twenty minutes
 	@scripts/setup.sh build test release bench
 	@$(MAKE) --no-print-directory bench-large-run
 
 bench-large-run: release build/dev/ec2sim build/bench/wan $(BENCH_DRIVER)
-	@$(BENCH_DRIVER) -large
+	@$(BENCH_DRIVER) -large $(if $(ONLY),-only '$(ONLY)')
 	@cat build/bench/large.md
 
 # A check of the benchmark itself, so it needs no root and no registry, and is

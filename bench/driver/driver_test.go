@@ -159,7 +159,7 @@ func TestLargeMarkdown(t *testing.T) {
 			Invocations: []invocation{{DurationMs: 100, Verdict: right}, {DurationMs: 2000, CPUMs: 30, Verdict: right}}}}})
 	}
 	text := r.largeMarkdown()
-	for _, want := range []string{pagesTable, exposureTable, growthTable,
+	for _, want := range []string{pagesTable, exposureTable, growthTable, startTable,
 		"| 1 × 50,000 | count | 1769 | PAGES_PARALLEL=on | 100 | 2,000 | 30 | 0 | 0 | right |\n"} {
 		if strings.Count(text, want) != 1 {
 			t.Errorf("%q is not there once:\n%s", want, text)

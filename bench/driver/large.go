@@ -3,6 +3,7 @@ package main
 // Large fleets: our program alone, in the ways it can go about them.
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -18,6 +19,7 @@ type way struct {
 	env          []string
 	before       string // asked first, so that the sizes of regions are known
 	title        string
+	asked        string // the region that is asked about; "": all
 }
 
 // The tables of large.md, in this order.
@@ -25,6 +27,19 @@ const (
 	pagesTable    = "One region of 50,000 instances, how many are there?"
 	exposureTable = "One region, which instances are open to the whole internet?"
 	growthTable   = "Many large regions, 128 MB, time-out 180 s"
+	startTable    = "The start and the first answer"
+)
+
+// starts are the ways to go about INIT.
+var starts = []struct{ title, setting string }{
+	{"nothing before the event", "INIT_BUDGET_MS=0"},
+	{"connections", "SPECULATION_MAX_AGE_MS=0"},
+	{"connections, and asked ahead", "SPECULATION_MAX_AGE_MS=1500"},
+}
+
+const (
+	nearRegion  = "us-east-2"
+	startRounds = 5
 )
 
 const never = "EXPOSURE_BY_GROUP_MIN=0"
@@ -52,8 +67,8 @@ func largePlan() []way {
 			for _, memory := range []int{wholeCPU, 128} {
 				c := cell{exposureTable, fleet{1, instances}, "exposure", memory, 1, 2, 3 * minute, true}
 				ways = append(ways,
-					way{c, share.options, []string{never}, "count", share.title + ", listed"},
-					way{c, share.options, []string{"EXPOSURE_BY_GROUP_MIN=1"}, "count", share.title + ", by group"})
+					way{c, share.options, []string{never}, "count", share.title + ", listed", ""},
+					way{c, share.options, []string{"EXPOSURE_BY_GROUP_MIN=1"}, "count", share.title + ", by group", ""})
 			}
 		}
 	}
@@ -66,19 +81,50 @@ func largePlan() []way {
 	}
 	grown(fleet{34, 5000}, "owner")
 	grown(fleet{34, 5000}, "exposure")
+	return append(ways, startPlan()...)
+}
+
+func startPlan() []way {
+	var ways []way
+	add := func(question, asked, about string) {
+		for _, start := range starts {
+			ways = append(ways, way{
+				cell: cell{startTable, fleet{allRegions, small}, question, 128, startRounds, 2, minute, true},
+				env:  []string{start.setting}, title: start.title + about, asked: asked})
+		}
+	}
+	add("count", "", "")
+	add("exposure", "", "")
+	add("count", nearRegion, "; about "+nearRegion)
 	return ways
 }
 
-// measureWay lives one life, after another one without limits, from which the
+// about makes the event and the right answer those of one region.
+func (w *way) about(event []byte, want []any) ([]byte, []any) {
+	if w.asked == "" {
+		return event, want
+	}
+	var of []any
+	for _, element := range want {
+		if fields, ok := element.(map[string]any); ok && fields["region"] == w.asked {
+			of = append(of, element)
+		}
+	}
+	return bytes.Replace(event, []byte(`"all"`), []byte(`"`+w.asked+`"`), 1), of
+}
+
+// measureWay lives as many lives as there are cold starts, after another one without limits, from which the
 // simulator has its pages ready.
 func measureWay(ctx context.Context, o *options, sim *simulator, p program, w way, limited bool) (result, error) {
 	r := result{cell: w.cell, Program: p.name, Title: w.title, RTTMs: sim.net.farthestMs(sim.regions)}
-	for _, measured := range []bool{false, true} {
+	for i := 0; i <= w.Colds; i++ {
+		measured := i > 0
 		want, err := sim.answer(w.Question)
 		if err != nil {
 			return r, err
 		}
-		s := &sandbox{sim: sim, program: p, cell: w.cell, before: w.before, event: eventFor(w.Question), want: want,
+		event, want := w.about(eventFor(w.Question), want)
+		s := &sandbox{sim: sim, program: p, cell: w.cell, before: w.before, event: event, want: want,
 			root: o.root, limited: limited && measured}
 		if !measured {
 			s.cell.Warms = 1
@@ -132,7 +178,7 @@ func measureLarge(ctx context.Context, o *options, net *network, p program, repo
 func (r *report) largeMarkdown() string {
 	var b strings.Builder
 	r.head(&b)
-	for _, table := range []string{pagesTable, exposureTable, growthTable} {
+	for _, table := range []string{pagesTable, exposureTable, growthTable, startTable} {
 		header := fmt.Sprintf("\n### %s\n\n| fleet | question | MB | way | first ms | warm ms | CPU ms | peak MB | kB | answer |\n"+
 			"|---|---|--:|---|--:|--:|--:|--:|--:|---|\n", table)
 		for i := range r.Results {
