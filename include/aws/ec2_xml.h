@@ -53,7 +53,8 @@ void ec2_xml_free(struct ec2_xml *xml);
 
 /*
  * Begins a document in which action's result (or an error) is expected, and
- * forgets what was before; record memory is kept. ERR_NOMEM.
+ * forgets what was before; record memory is kept. Only records of that action
+ * are taken, whatever else stands in it. ERR_NOMEM.
  */
 NODISCARD enum err_code ec2_xml_begin(struct ec2_xml *xml,
                                       enum ec2_action action, struct err *err);

@@ -104,10 +104,26 @@ void ec2_xml_fail_with(struct ec2_xml *xml, enum err_code code,
 /* Whether name is "<root>Response" for the action that was asked. */
 static bool is_result_root(const struct ec2_xml *xml, const char *name)
 {
-    size_t len = strlen(xml->root);
+    const char *root = ec2_action_name(xml->action);
+    size_t len = strlen(root);
 
-    return strncmp(name, xml->root, len) == 0 &&
-           strcmp(name + len, "Response") == 0;
+    return strncmp(name, root, len) == 0 && strcmp(name + len, "Response") == 0;
+}
+
+/* Whether node is where the records of another action begin: nobody waits for
+ * them, so they are skipped like all that is unknown. */
+static bool is_foreign(const struct ec2_xml *xml, enum node node)
+{
+    static const enum node SETS[EC2_NACTIONS] = {
+        [EC2_DESCRIBE_REGIONS] = NODE_REGIONS,
+        [EC2_DESCRIBE_INSTANCES] = NODE_RESERVATIONS,
+        [EC2_DESCRIBE_SECURITY_GROUPS] = NODE_GROUPS,
+    };
+
+    for (size_t i = 0; i < EC2_NACTIONS; i++)
+        if (SETS[i] == node)
+            return i != (size_t)xml->action;
+    return false;
 }
 
 static enum node step_from(const struct ec2_xml *xml, enum node from,
@@ -118,7 +134,7 @@ static enum node step_from(const struct ec2_xml *xml, enum node from,
     for (size_t i = xml->steps[from].first; i < xml->steps[from].end; i++)
         if (STEPS[i].from == from && STEPS[i].name[0] == name[0] &&
             strcmp(STEPS[i].name, name) == 0)
-            return STEPS[i].to;
+            return is_foreign(xml, STEPS[i].to) ? NODE_SKIP : STEPS[i].to;
     return NODE_SKIP;
 }
 
@@ -326,7 +342,7 @@ enum err_code ec2_xml_begin(struct ec2_xml *xml, enum ec2_action action,
     xmlSAXHandler handler = HANDLER;
 
     forget_document(xml);
-    xml->root = ec2_action_name(action);
+    xml->action = action;
     xml->parser = xmlCreatePushParserCtxt(&handler, xml, NULL, 0, NULL);
     if (!xml->parser) {
         xml->failed = ERR_NOMEM;

@@ -34,7 +34,7 @@ struct ec2_xml {
     struct ec2_records records;
     void *arg;
     xmlParserCtxtPtr parser;
-    const char *root; /* "DescribeInstancesResponse" less "Response" */
+    enum ec2_action action; /* whose result is expected */
     struct step_range steps[NNODES];
 
     enum node path[EC2_XML_DEPTH_MAX];

@@ -21,6 +21,7 @@
 
 #define OPEN_SG_1 XML_GROUP("sg-1", "0.0.0.0/0")
 #define IN_SG_1 XML_GROUP_REF("sg-1")
+#define I_1 XML_INSTANCE("i-1", IN_SG_1)
 #define TWO_INSTANCES                                                          \
     XML_INSTANCES(XML_INSTANCE("i-1", IN_SG_1) XML_INSTANCE("i-2", ""))
 #define AUTH_FAILURE                                                           \
@@ -145,6 +146,46 @@ static void test_sweep_run__asks_all_regions_at_once(void **state)
         assert_found(sweep, &FOLD_COUNT, i, 0, "2 ");
     }
     assert_string_equal(stage_log(&s), "");
+    sweep_free(sweep);
+    stage_release(&s);
+}
+
+/* Records of another listing are none of this one's, whoever sends them. */
+static void test_sweep_run__takes_no_records_of_another_listing(void **state)
+{
+    static const char BOTH[] =
+        "<securityGroupInfo>" OPEN_SG_1 "</securityGroupInfo><reservationSet>"
+        "<item><instancesSet>" I_1 "</instancesSet></item></reservationSet>";
+    char instances[2048];
+    char groups[2048];
+    struct stage s;
+    struct sweep *sweep;
+
+    (void)state;
+    (void)snprintf(instances, sizeof(instances),
+                   "<DescribeInstancesResponse>%s</DescribeInstancesResponse>",
+                   BOTH);
+    (void)snprintf(groups, sizeof(groups),
+                   "<DescribeSecurityGroupsResponse>%s"
+                   "</DescribeSecurityGroupsResponse>",
+                   BOTH);
+    stage_init(&s);
+    answer_body(&s, ONE[0], "DescribeInstances", instances);
+    sweep = run(&s, COUNT, ONE, 1);
+    assert_int_equal(kind(sweep, 0), FAILURE_NONE);
+    assert_found(sweep, &FOLD_COUNT, 0, 0, "1 ");
+    sweep_free(sweep);
+    /* Were the one group or the one instance taken of the wrong answer, the
+     * instance would be told. */
+    answer_body(&s, ONE[0], "DescribeInstances", instances);
+    answer_body(&s, ONE[0], "DescribeSecurityGroups", XML_GROUPS(""));
+    sweep = run(&s, EXPOSURE, ONE, 1);
+    assert_found(sweep, &FOLD_EXPOSURE, 0, 0, "");
+    sweep_free(sweep);
+    answer_body(&s, ONE[0], "DescribeInstances", XML_INSTANCES(""));
+    answer_body(&s, ONE[0], "DescribeSecurityGroups", groups);
+    sweep = run(&s, EXPOSURE, ONE, 1);
+    assert_found(sweep, &FOLD_EXPOSURE, 0, 0, "");
     sweep_free(sweep);
     stage_release(&s);
 }
@@ -916,6 +957,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sweep_run__asks_all_regions_at_once),
+        cmocka_unit_test(test_sweep_run__takes_no_records_of_another_listing),
         cmocka_unit_test(test_sweep_run__ends_at_once_without_regions),
         cmocka_unit_test(test_sweep_run__lets_a_failed_region_fail_alone),
         cmocka_unit_test(
