@@ -243,6 +243,7 @@ static void page_plainly(struct spread *s)
                          LOG_STR("why", s->doubt)));
     http_timer_cancel(http_of(s), &s->give_up);
     end_parts(s, ec2_cancel);
+    s->may_part = false;
     give_restart(s);
     rc = start_plain(s, &err);
     if (rc) {

@@ -479,6 +479,26 @@ static void test_spread_start__gives_the_same_whatever_happens(void **state)
     }
 }
 
+/* The parts of a region where they once worked are given up for good as well:
+ * not tried once more behind the first plain page. */
+static void test_spread_start__gives_up_proven_parts_once(void **state)
+{
+    struct world *w = *state;
+    size_t before;
+
+    run(w);
+    forget(w);
+    w->request.region->ninstances = SPREAD_INSTANCES_MIN;
+    w->trouble = (struct trouble){REFUSES,  NULL,
+                                  ANY_PAGE, SPREAD_THROTTLES_MAX + 1,
+                                  503,      "RequestLimitExceeded"};
+    before = nrequests(w);
+    run(w);
+    assert_complete(w, "proven, then throttled");
+    assert_int_equal(w->nrestarts, 1);
+    assert_int_equal(nrequests(w) - before, NPARTS + NPAGES);
+}
+
 static void test_spread_start__pages_plainly_a_minute_long(void **state)
 {
     struct world *w = *state;
@@ -683,6 +703,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_spread_start__keeps_to_the_budget,
                                         set_up, tear_down),
         cmocka_unit_test(test_spread_start__gives_the_same_whatever_happens),
+        cmocka_unit_test_setup_teardown(
+            test_spread_start__gives_up_proven_parts_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_spread_start__pages_plainly_a_minute_long, set_up, tear_down),
         cmocka_unit_test(test_spread_start__ends_with_a_failure_of_the_region),
