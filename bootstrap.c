@@ -38,6 +38,9 @@
 #define COMMAND_ANSWER_MAX ((size_t)512 * 1024 * 1024)
 /* Bytes of findings kept in one region: more hardly fits an answer. */
 #define ROWS_MAX ((size_t)64 * 1024 * 1024)
+/* A function keeps what fills its answer more than once, since "after" gets to
+ * the rest: a row takes up to twice its text. */
+#define ROWS_PER_BUDGET 4
 
 /* What lives as long as the process. */
 struct parts {
@@ -103,12 +106,27 @@ static enum err_code make_atlas(struct parts *parts, struct err *err)
     return atlas_new(&options, &parts->atlas, err);
 }
 
+/* What an answer of a function may take. */
+static size_t function_budget(const struct config *config)
+{
+    return config->response_budget ? config->response_budget
+                                   : CONFIG_RESPONSE_BUDGET;
+}
+
+static size_t function_rows_max(const struct config *config)
+{
+    size_t max = ROWS_PER_BUDGET * function_budget(config);
+
+    return max < ROWS_MAX ? max : ROWS_MAX;
+}
+
 static enum err_code make_ahead(struct parts *parts, struct err *err)
 {
     const struct ahead_options options = {
         .client = parts->client,
         .atlas = parts->atlas,
-        .limits = {parts->config.exposure_pending_max, ROWS_MAX},
+        .limits = {parts->config.exposure_pending_max,
+                   function_rows_max(&parts->config)},
         .criteria = parts->config.criteria,
         .include_managed = parts->config.include_managed,
         .max_age_ms = parts->config.speculation_max_age_ms,
@@ -393,8 +411,8 @@ static int run_loop(struct parts *parts, struct runtime *rt)
     enum err_code rc = ERR_OK;
 
     /* A model reads what a function answers, and its log becomes metrics. */
-    if (!parts->handler.budget)
-        parts->handler.budget = CONFIG_RESPONSE_BUDGET;
+    parts->handler.budget = function_budget(&parts->config);
+    parts->handler.limits.rows_max = function_rows_max(&parts->config);
     parts->handler.has_metrics = !parts->config.no_metrics;
     invocation_init(&inv);
     while (!rc) {

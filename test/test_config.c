@@ -68,7 +68,7 @@ static void test_config_load__has_defaults(void **state)
     assert_int_equal(config.answer_margin_ms, 500);
     assert_int_equal(config.init_budget_ms, 1500);
     assert_int_equal(config.speculation_max_age_ms, 1500);
-    assert_int_equal(config.exposure_pending_max, 1048576);
+    assert_int_equal(config.exposure_pending_max, 262144);
     assert_int_equal(config.criteria.default_states, 0);
     assert_false(config.criteria.names_off);
     assert_false(config.include_managed);
