@@ -32,6 +32,7 @@ struct ec2_listing {
     bool restarted;
     bool doubtful; /* the region could not be reached a short while ago */
 
+    bool managed;     /* the present attempt asks for managed instances */
     unsigned attempt; /* at the present page, counted from 1 */
     int retry_cost;   /* of the last retry, for the refund */
     int64_t skew_ms;  /* in the present attempt's stamp */
@@ -126,11 +127,16 @@ void ec2_cancel(struct ec2_listing *listing)
     listing_free(listing);
 }
 
+/* Whether there is no connection: now, or when that was last tried. */
+static bool is_unconnected(const struct ec2_listing *l)
+{
+    return l->transfer ? !http_is_connected(l->transfer)
+                       : is_unreached(l->last.kind);
+}
+
 void ec2_expire(struct ec2_listing *listing)
 {
-    if (listing &&
-        (is_unreached(listing->last.kind) ||
-         (listing->transfer && !http_is_connected(listing->transfer))))
+    if (listing && is_unconnected(listing))
         note_missed(listing);
     listing_free(listing);
 }
@@ -185,10 +191,9 @@ static void on_watch(void *arg)
     }
     roll_back(l);
     /* One that could not be connected to, or throttles, is told as that. */
-    if (l->transfer && !http_is_connected(l->transfer))
+    if (is_unconnected(l))
         l->last = (struct failure){.kind = FAILURE_CONNECT_TIMEOUT};
-    else if (l->last.kind != FAILURE_CONNECT_TIMEOUT &&
-             l->last.kind != FAILURE_THROTTLED)
+    else if (l->last.kind != FAILURE_THROTTLED)
         l->last = (struct failure){.kind = FAILURE_SILENT};
     l->last.waited_ms = (long)options_of(l)->no_progress_ms;
     give_up(l, FAILURE_SILENT);
@@ -357,10 +362,11 @@ static bool restart(struct ec2_listing *l)
 /* EC2 does not know the parameter here: the same page without it. */
 static bool give_up_managed(struct ec2_listing *l)
 {
-    if (!wants_managed(l) || strcmp(l->last.code, "UnknownParameter") != 0)
+    if (!l->managed || strcmp(l->last.code, "UnknownParameter") != 0)
         return false;
-    log_write(LOG_WARN, "INCLUDE_MANAGED is not known to EC2 here",
-              LOG_FIELDS(LOG_STR("region", l->request.region->name)));
+    if (wants_managed(l))
+        log_write(LOG_WARN, "INCLUDE_MANAGED is not known to EC2 here",
+                  LOG_FIELDS(LOG_STR("region", l->request.region->name)));
     l->request.region->managed_unknown = true;
     l->last = (struct failure){0};
     l->attempt = 0;
@@ -517,8 +523,8 @@ static enum err_code try_send(struct ec2_listing *l, struct err *err)
     l->too_late = false;
     l->xml_rc = ERR_OK;
     l->xml_err = (struct err){0};
-    ec2_form_write(&l->body, &l->request, buf_span(&l->next_token),
-                   wants_managed(l));
+    l->managed = wants_managed(l);
+    ec2_form_write(&l->body, &l->request, buf_span(&l->next_token), l->managed);
     rc = buf_check(&l->body, "ec2: request", err);
     if (!rc)
         rc = ec2_xml_begin(l->xml, l->request.action, err);

@@ -486,6 +486,36 @@ static void test_ec2_start__does_without_an_unknown_parameter(void **state)
     assert_string_equal(request_at(world, 2)->body, PLAIN_BODY);
 }
 
+/* Two listings of the region learn it at the same time, from a refusal each. */
+static void
+test_ec2_start__does_without_it_in_each_listing_under_way(void **state)
+{
+    struct world *world = *state;
+    struct ec2_listing *other = NULL;
+    bool never = false;
+
+    world->request.include_managed = true;
+    answer(world,
+           (struct fake_answer){
+               .status = 400,
+               .times = 2,
+               .after_ms = 10,
+               .body = "<Response><Errors><Error><Code>UnknownParameter</Code>"
+                       "</Error></Errors></Response>"});
+    answer(world, (struct fake_answer){.times = 2,
+                                       .after_ms = 10,
+                                       .body = PAGE(INSTANCE("i-1"), "")});
+    assert_int_equal(start(world, NULL), ERR_OK);
+    assert_int_equal(ec2_start(world->client, &world->request, &other, NULL),
+                     ERR_OK);
+    assert_int_equal(http_run(world->http, BEGIN_MS + 1000, &never, NULL),
+                     ERR_OK);
+    assert_int_equal(world->ndone, 2);
+    assert_int_equal(world->failure.kind, FAILURE_NONE);
+    assert_string_equal(world->ids.data, "i-1 i-1 ");
+    assert_string_equal(request_at(world, 3)->body, PLAIN_BODY);
+}
+
 /* Without the parameter in the request the refusal is one like others. */
 static void test_ec2_start__ends_when_another_parameter_is_unknown(void **state)
 {
@@ -1000,6 +1030,9 @@ static const struct script SILENCES[] = {
     {"never connected, and given up before that was told",
      {{.failure = HTTP_CONNECT_TIMEOUT, .after_ms = 9000}},
      "connect_timeout: 1 asked, 0 again, 0 pages, 8000 ms"},
+    {"connected at the second attempt, then silent",
+     {{.failure = HTTP_CONNECT_TIMEOUT}, {.hangs = true}},
+     "silent: 2 asked, 1 again, 0 pages, 8000 ms"},
     {"never connected",
      {{.failure = HTTP_CONNECT_TIMEOUT, .times = FAKE_ALWAYS}},
      "connect_timeout: 3 asked, 2 again, 0 pages, 8000 ms"},
@@ -1498,6 +1531,11 @@ static void test_ec2_expire__forgives_what_was_only_slow(void **state)
     answer(world, (struct fake_answer){.hangs = true});
     expire_after(world, 1000);
     assert_int_equal(world->request.region->missed_ms, INT64_MIN);
+    /* It stands, be it at the second attempt. */
+    answer(world, (struct fake_answer){.failure = HTTP_CONNECT});
+    answer(world, (struct fake_answer){.hangs = true});
+    expire_after(world, 1000);
+    assert_int_equal(world->request.region->missed_ms, INT64_MIN);
 }
 
 /* --- whether the credentials are known to be good ------------------------- */
@@ -1557,6 +1595,9 @@ static const struct CMUnitTest TESTS[] = {
                                     set_up, tear_down),
     cmocka_unit_test_setup_teardown(
         test_ec2_start__does_without_an_unknown_parameter, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_ec2_start__does_without_it_in_each_listing_under_way, set_up,
+        tear_down),
     cmocka_unit_test_setup_teardown(
         test_ec2_start__ends_when_another_parameter_is_unknown, set_up,
         tear_down),
