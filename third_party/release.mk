@@ -16,7 +16,7 @@ RELEASE := build/release$(FOREIGN:%=-$(LAMBDA_ARCH))
 RELEASE_ZIP := $(RELEASE)/ec2sweep-$(LAMBDA_ARCH).zip
 RELEASE_SBOM := $(RELEASE_ZIP:.zip=.cdx.json)
 
-# Asked when first used, because setup.sh may install it.
+# Asked when first used, because release-tools may install it.
 RELEASE_CC = $(eval RELEASE_CC := $(if $(filter default,$(origin CC)),$(if \
 	$(filter x86_64 aarch64,$(RELEASE_ARCH)),$(shell CC= \
 	third_party/compiler.sh $(RELEASE_ARCH))),$(CC)))$(RELEASE_CC)
@@ -36,18 +36,23 @@ RELEASE_OBJS := $(SRCS:%.c=$(RELEASE)/obj/%.o) \
 RELEASE_COMPILE = $(RELEASE_CC) $(call cstd,$(RELEASE_CC)) $(CPPFLAGS) $(RELEASE_CFLAGS) \
 	-isystem $$(cat $(RELEASE)/prefix)/include
 
-# Where the static libraries are. The file changes only when the path does,
-# and what is compiled against them is made again only then.
-$(RELEASE)/prefix: FORCE
-	@mkdir -p $(@D)
+# Before all that asks for the compiler: make puts in RELEASE_CC when a target's
+# turn has come.
+.PHONY: release-tools
+release-tools:
 	@case $(RELEASE_ARCH) in x86_64 | aarch64) ;; *) echo >&2 \
 		'ARCH=$(ARCH): Lambda has x86_64 and arm64'; exit 1; esac
 	@scripts/setup.sh release $(FOREIGN:%=release-%)
+
+# Where the static libraries are. The file changes only when the path does,
+# and what is compiled against them is made again only then.
+$(RELEASE)/prefix: release-tools
+	@mkdir -p $(@D)
 	@new=$@.$$$$ && CC='$(RELEASE_CC)' ARCH=$(RELEASE_ARCH) \
 		third_party/build.sh >$$new && \
 		if cmp -s $$new $@; then rm $$new; else mv $$new $@; fi
 
-$(RELEASE)/flags: FORCE
+$(RELEASE)/flags: release-tools
 	$(call keep,$(RELEASE_COMPILE) \
 		$(RELEASE_LDFLAGS) $(RELEASE_LIBS) $(VERSION) $(RELEASE_OBJS))
 
