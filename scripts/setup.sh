@@ -5,24 +5,30 @@
 #                    [release-ARCH] [test-ARCH]
 #
 # The default is build test; engine is a container engine for sam local;
-# release-ARCH and test-ARCH are for the other one of x86_64 and aarch64.
+# release-ARCH and test-ARCH are for the other one of x86_64 and aarch64. Where
+# no compiler has a glibc as old as Lambda's, release gets zig from PyPI, unless
+# $CC says what compiles.
 #
 # It looks for commands, pkg-config modules and headers, so that nothing is
 # asked of the package manager, and nothing is printed, when all is there.
 set -eu
 cd "$(dirname "$0")/.."
+zig_version=0.17.1
 # shellcheck source=scripts/proxy.sh
 . scripts/proxy.sh
 
 # One line per thing needed: set, how to see that it is there (c: one of these
-# commands, m: pkg-config module, h: header, p: pytest, v: python's venv, l: the
-# sanitizer and fuzzer run-time of clang, x: a compiler for that architecture),
-# package of Debian and Ubuntu, package of Amazon Linux and Fedora (-: none).
+# commands, m: pkg-config module, h: header, p: pytest, v: python's venv, n: these
+# modules of perl, s: gcc's run-time of that sanitizer, l: clang's of sanitizers
+# and fuzzer, x: a compiler for that architecture), package of Debian and Ubuntu,
+# package of Amazon Linux and Fedora (-: none, or part of another).
 needs() {
     cat <<'END'
 build    c:gcc          gcc                   gcc
 build    h:stdio.h      libc6-dev             glibc-devel
 build    c:make         make                  make
+build    c:find         findutils             findutils
+build    c:cmp          diffutils             diffutils
 build    c:pkg-config   pkg-config            pkgconf-pkg-config
 build    m:libcurl      libcurl4-openssl-dev  libcurl-devel
 build    m:openssl      libssl-dev            openssl-devel
@@ -34,6 +40,8 @@ test     m:libmicrohttpd libmicrohttpd-dev    libmicrohttpd-devel
 test     m:gnutls       libgnutls28-dev       gnutls-devel
 test     c:python3      python3               python3
 test     p:pytest       python3-pytest        python3-pytest
+test     s:address      -                     libasan
+test     s:undefined    -                     libubsan
 test     c:openssl      openssl               openssl
 test     c:curl         curl                  curl
 check    c:clang        clang                 clang
@@ -54,15 +62,19 @@ engine   c:iptables     iptables              iptables-nft
 engine   c:/usr/lib/podman/netavark,/usr/libexec/podman/netavark netavark netavark
 release  c:gcc          gcc                   gcc
 release  h:stdio.h      libc6-dev             glibc-devel
-release  c:perl         perl                  perl
+release  n:FindBin,IPC::Cmd perl              perl
 release  c:cmake        cmake                 cmake
 release  c:make         make                  make
+release  c:tar          tar                   tar
+release  c:gzip         gzip                  gzip
 release  c:xz           xz-utils              xz
 release  c:patch        patch                 patch
 release  c:flock        util-linux            util-linux
 release  c:curl         curl                  curl
 release  c:objdump      binutils              binutils
 release  c:python3      python3               python3
+zig      c:python3      python3               python3
+zig      v:venv         python3-venv          python3
 bench    c:go           golang-go             golang
 bench    c:ip           iproute2              iproute
 bench    v:venv         python3-venv          python3
@@ -97,12 +109,26 @@ have_clang_rt() {
         compgen -G "$(dirname "$file")/libclang_rt.asan*" >/dev/null
 }
 
-have_venv() {
+venv_python() {
     local python
     for python in "${EC2SWEEP_PYTHON:-python3}" python3 /usr/bin/python3; do
-        ! "$python" -c 'import ensurepip, venv' 2>/dev/null || return 0
+        if "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+            echo "$python"
+            return
+        fi
     done
     return 1
+}
+
+have_sanitizer() { # NAME
+    echo 'int main(void) { return 0; }' |
+        gcc "-fsanitize=$1" -x c -o /dev/null - 2>/dev/null
+}
+
+# Debian's essential perl has neither of those that OpenSSL's Configure needs.
+have_perl_modules() { # NAME,NAME...
+    perl -e 'eval "require $_; 1" or exit 1 for split /,/, shift' "$1" \
+        2>/dev/null
 }
 
 have() { # KIND:NAME
@@ -112,7 +138,9 @@ have() { # KIND:NAME
     h:*) have_header "${1#h:}" ;;
     p:*) scripts/python.sh --strict >/dev/null ;;
     l:*) have_clang_rt ;;
-    v:*) have_venv ;;
+    v:*) venv_python >/dev/null ;;
+    n:*) have_perl_modules "${1#n:}" ;;
+    s:*) have_sanitizer "${1#s:}" ;;
     x:*) CC='' third_party/compiler.sh "${1#x:}" >/dev/null 2>&1 ;;
     esac
 }
@@ -129,10 +157,8 @@ missing() { # SET: the missing packages of one set, one a line
     local set what deb rpm
     while read -r set what deb rpm; do
         [ "$set" = "$1" ] || continue
-        if ! have "$what"; then
-            [ "$manager" = dnf ] && deb=$rpm
-            [ "$deb" = - ] || echo "${deb/@CLANG@/$(clang_major)}"
-        fi
+        [ "$manager" = dnf ] && deb=$rpm
+        [ "$deb" = - ] || have "$what" || echo "${deb/@CLANG@/$(clang_major)}"
     done < <(needs) | sort -u
 }
 
@@ -159,11 +185,18 @@ install_apt() {
 
 install_dnf() {
     # Amazon Linux comes with libcurl-minimal, which libcurl replaces.
-    as_root dnf install -q -y --allowerasing "$@" >>"$log" 2>&1
+    local dnf="dnf install -q -y --allowerasing"
+    # shellcheck disable=SC2086  # words
+    as_root $dnf "$@" >>"$log" 2>&1 || {
+        # What only Fedora has in its main repository, Amazon Linux has here.
+        grep -qs '^ID="\?amzn' /etc/os-release &&
+            as_root $dnf spal-release >>"$log" 2>&1 &&
+            as_root $dnf "$@" >>"$log" 2>&1
+    }
 }
 
 fail() {
-    echo "setup: $1" >&2
+    echo "setup: $*" >&2
     exit 1
 }
 
@@ -182,15 +215,45 @@ done
 log=$(mktemp "${TMPDIR:-/tmp}/ec2sweep-setup.XXXXXX")
 trap 'rm -f "$log"' EXIT
 
+install_set() { # SET
+    local packages
+    mapfile -t packages < <(missing "$1")
+    [ ${#packages[@]} -gt 0 ] || return 0
+    can_install || fail "to $1, install these packages: ${packages[*]}"
+    echo "setup: installing for $1: ${packages[*]}"
+    if ! "install_${manager%-get}" "${packages[@]}"; then
+        tail -n 20 "$log" >&2
+        fail "could not install: ${packages[*]}"
+    fi
+}
+
+# Into the folder where compiler.sh looks, with a link to the program itself.
+install_zig() { # ARCH
+    local zig=${EC2SWEEP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ec2sweep}/zig
+    if [ -n "${CC:-}" ] || have "x:$1"; then
+        return
+    fi
+    install_set zig
+    echo "setup: no compiler for $1 has a glibc as old as Lambda's:" \
+        "installing zig from PyPI into $zig"
+    rm -rf "$zig"
+    if ! { "$(venv_python)" -m venv "$zig" &&
+        "$zig/bin/python" -m pip install -q --disable-pip-version-check \
+            "ziglang==$zig_version" &&
+        ln -s "$zig"/lib/python3*/site-packages/ziglang/zig "$zig/zig"; } \
+        >>"$log" 2>&1 || ! have "x:$1"; then
+        tail -n 20 "$log" >&2
+        fail "no compiler for $1: install zig, or build in a container," \
+            "as the Dockerfile says"
+    fi
+}
+
 for set in "${@:-build test}"; do
     for name in $set; do
-        mapfile -t packages < <(missing "$name")
-        [ ${#packages[@]} -gt 0 ] || continue
-        can_install || fail "to $name, install these packages: ${packages[*]}"
-        echo "setup: installing for $name: ${packages[*]}"
-        if ! "install_${manager%-get}" "${packages[@]}"; then
-            tail -n 20 "$log" >&2
-            fail "could not install: ${packages[*]}"
-        fi
+        install_set "$name"
+        case $name in
+        release) install_zig "$(uname -m)" ;;
+        release-*) install_zig "${name#release-}" ;;
+        esac
     done
 done

@@ -5,11 +5,13 @@
 # The C library that it links with must ask for nothing newer than Lambda's
 # glibc 2.34 has, which up to 2.36 is so. Where the compiler of the system has
 # a newer one, or cannot make code for ARCH, zig can, with a glibc of its own
-# choice. $CC, if set, is taken as it is.
+# choice: the user's, or that of setup.sh in EC2SWEEP_CACHE (see build.sh). $CC,
+# if set, is taken as it is.
 set -euo pipefail
 
 arch=${1:?usage: compiler.sh ARCH}
 newest_glibc=36
+own_zig=${EC2SWEEP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ec2sweep}/zig/zig
 
 # Whether the compiler runs and its glibc is old enough.
 fits() { # COMMAND...
@@ -24,6 +26,8 @@ zig() {
         echo zig
     elif python3 -c 'import ziglang' >/dev/null 2>&1; then
         echo "python3 -m ziglang"
+    elif [ -x "$own_zig" ]; then
+        echo "$own_zig"
     fi
 }
 

@@ -163,7 +163,11 @@ def compiler(tmp_path, arch, **tools):
         tool.chmod(0o755)
     if "zig" not in tools:
         (tmp_path / "zig").unlink()
+    if "own_zig" in tools:
+        (tmp_path / "cache/zig").mkdir(parents=True)
+        shutil.copy(tmp_path / "cc", tmp_path / "cache/zig/zig")
     env = dict(harness.base_environment())
+    env["EC2SWEEP_CACHE"] = str(tmp_path / "cache")
     env["PATH"] = f"{tmp_path}:{env['PATH']}"
     return subprocess.run([harness.ROOT / "third_party/compiler.sh", arch],
                           env=env, stdin=subprocess.DEVNULL,
@@ -180,6 +184,8 @@ OTHER = "aarch64" if HERE == "x86_64" else "x86_64"
     (HERE, {"cc": 37, "zig": 0}, f"zig cc -target {HERE}-linux-gnu.2.34"),
     (HERE, {"cc": 37, "python3": 0},
      f"python3 -m ziglang cc -target {HERE}-linux-gnu.2.34"),
+    (HERE, {"cc": 37, "own_zig": 0},
+     f"CACHE/zig/zig cc -target {HERE}-linux-gnu.2.34"),
     (OTHER, {"cc": 36, OTHER: 36}, f"{OTHER}-linux-gnu-gcc"),
     (OTHER, {"cc": 36, OTHER: 38, "zig": 0},
      f"zig cc -target {OTHER}-linux-gnu.2.34"),
@@ -187,6 +193,7 @@ OTHER = "aarch64" if HERE == "x86_64" else "x86_64"
 def test_compiler_with_an_old_enough_glibc_is_found(tmp_path, arch, tools,
                                                     expected):
     done = compiler(tmp_path, arch, **tools)
+    expected = expected.replace("CACHE", str(tmp_path / "cache"))
     assert (done.returncode, done.stdout) == (0, expected + "\n"), done.stderr
 
 
@@ -196,3 +203,27 @@ def test_without_such_a_compiler_there_is_a_way_out(tmp_path):
     assert done.stderr.count("\n") == 1
     assert "glibc of 2.36" in done.stderr
     assert "pip install ziglang" in done.stderr
+
+
+def test_setup_asks_dnf_by_the_names_of_fedora(tmp_path):
+    """On a machine with dnf, without apt, a compiler or pkg-config."""
+    for name in ("bash", "cat", "cut", "dirname", "env", "grep", "id",
+                 "mktemp", "rm", "sed", "sort", "tail"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    for name in ("dnf", "sudo"):
+        tool = tmp_path / name
+        tool.write_text('#!/bin/bash\n[ "$1" = install ] || shift\n'
+                        '[ "$1" = install ] || exec "$@"\n'
+                        f'echo "$@" >>{tmp_path}/asked\n')
+        tool.chmod(0o755)
+    done = subprocess.run(
+        [harness.ROOT / "scripts/setup.sh", "build"],
+        env={"PATH": str(tmp_path), "TMPDIR": str(tmp_path)},
+        capture_output=True, text=True, timeout=harness.TIMEOUT_S, check=False)
+    packages = ("diffutils findutils gcc jansson-devel libcurl-devel "
+                "libxml2-devel make openssl-devel pkgconf-pkg-config "
+                "zlib-devel")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"setup: installing for build: {packages}\n"
+    assert (tmp_path / "asked").read_text() == \
+        f"install -q -y --allowerasing {packages}\n"
