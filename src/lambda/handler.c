@@ -130,7 +130,7 @@ static bool may_refresh(const struct visit *v)
 }
 
 /* The account is asked for its regions when that was never done (a command,
- * or an INIT without network), and for names that may be new. */
+ * or an INIT without network), and for names and patterns that may be new. */
 static enum err_code resolve(struct visit *v, struct err *err)
 {
     struct atlas *atlas = v->handler->atlas;
@@ -141,6 +141,7 @@ static enum err_code resolve(struct visit *v, struct err *err)
     if (rc || !may_refresh(v))
         return rc;
     if (scope_count(&v->scope, SCOPE_UNKNOWN) == 0 &&
+        scope_count(&v->scope, SCOPE_NO_MATCH) == 0 &&
         (atlas_asked_ms(atlas) != INT64_MIN ||
          scope_count(&v->scope, SCOPE_REGION) == 0))
         return ERR_OK;

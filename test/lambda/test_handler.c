@@ -483,6 +483,20 @@ test_handler_answer__asks_for_the_list_when_a_name_is_new(void **state)
     theatre_release(&t);
 }
 
+static void
+test_handler_answer__asks_for_the_list_for_a_new_pattern(void **state)
+{
+    struct theatre t;
+
+    (void)state;
+    theatre_init(&t, NULL);
+    open_new_region(&t);
+    ask(&t, COUNT, "xx-*");
+    assert_answer(&t, 200, "[" COUNTED("xx-new-1") "]");
+    assert_int_equal(count_refreshes(&t), 1);
+    theatre_release(&t);
+}
+
 static void test_handler_answer__asks_for_the_list_once_a_minute(void **state)
 {
 #define UNKNOWN                                                                \
@@ -1277,6 +1291,7 @@ static const struct CMUnitTest TESTS[] = {
     cmocka_unit_test(test_handler_answer__is_502_when_all_fail),
     cmocka_unit_test(test_handler_answer__is_500_without_credentials),
     cmocka_unit_test(test_handler_answer__asks_for_the_list_when_a_name_is_new),
+    cmocka_unit_test(test_handler_answer__asks_for_the_list_for_a_new_pattern),
     cmocka_unit_test(test_handler_answer__asks_for_the_list_once_a_minute),
     cmocka_unit_test(
         test_handler_answer__asks_for_no_list_for_a_name_that_is_none),
