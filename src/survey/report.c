@@ -267,13 +267,28 @@ static enum err_code add_regions(struct report *r, struct err *err)
     return ERR_OK;
 }
 
+/* Whether any region has answered: where none has, a sum would be a zero that
+ * nobody counted. */
+static bool has_answers(const struct report_input *in)
+{
+    size_t nasked = scope_count(in->scope, SCOPE_REGION);
+
+    for (size_t i = 0; i < nasked; i++)
+        if (sweep_get_region(in->sweep, i)->failure.kind == FAILURE_NONE)
+            return true;
+    return false;
+}
+
 /* One row over all regions. */
 static enum err_code add_summary(struct report *r, struct err *err)
 {
     json_t *row = NULL;
     bool fits = false;
-    enum err_code rc = r->in->question->summarize(r->in->sweep, &row, err);
+    enum err_code rc;
 
+    if (!has_answers(r->in))
+        return ERR_OK;
+    rc = r->in->question->summarize(r->in->sweep, &row, err);
     if (rc)
         return rc;
     if (json_object_set_new(row, "regionsAsked",
@@ -306,23 +321,13 @@ static void share(struct report *r, size_t room, bool has_rows)
     r->failed.budget = room > kept ? room - kept : 0;
 }
 
-static bool has_rows(const struct report_input *in)
-{
-    size_t nasked = scope_count(in->scope, SCOPE_REGION);
-
-    for (size_t i = 0; i < nasked; i++)
-        if (sweep_get_region(in->sweep, i)->failure.kind == FAILURE_NONE)
-            return true;
-    return false;
-}
-
 /* Failures first, so that what they leave is known to the rows. */
 static enum err_code fill(struct report *r, size_t room, struct err *err)
 {
     enum err_code rc = ERR_OK;
 
     if (!is_in_place(r)) {
-        share(r, room, has_rows(r->in));
+        share(r, room, has_answers(r->in));
         rc = add_failures(r, err);
     }
     r->items.budget = room - r->failed.used;
@@ -427,7 +432,7 @@ static json_t *head_json(const struct report *r)
                  head, "total", json_integer((json_int_t)r->summary->total)) &&
              !json_object_set_new(head, "shown",
                                   json_integer((json_int_t)r->summary->shown));
-    if (ok && in->question->totals)
+    if (ok && in->question->totals && has_answers(in))
         ok = in->question->totals(in->sweep, head);
     json_decref(states);
     if (ok)

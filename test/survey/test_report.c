@@ -692,6 +692,18 @@ static void test_report_render__has_sums_over_all_regions(void **state)
                     "[{\"region\":\"xx-nowhere-1\",\"error\":\"not allowed: "
                     "outside REGIONS_ALLOWED\"},"
                     "{\"sum\":1,\"regionsAsked\":2,\"regionsFailed\":1}]");
+    /* Where no region has answered, 0 would be a lie. */
+    s = (struct setting){0};
+    add_entry(&s, "xx-nowhere-1", SCOPE_NOT_ALLOWED);
+    add_failure(&s, "us-east-1", FAILURE_DENIED, "UnauthorizedOperation");
+    assert_int_equal(
+        render_as(&s, &with_totals, ROOMY, REPORT_OBJECT, &out, &summary, NULL),
+        ERR_OK);
+    assert_null(strstr(out.data, "sum"));
+    assert_int_equal(
+        render_as(&s, &summarized, ROOMY, REPORT_OBJECT, &out, &summary, NULL),
+        ERR_OK);
+    assert_non_null(strstr(out.data, "\"total\":0,\"shown\":0,\"items\":[],"));
     buf_release(&out);
 }
 

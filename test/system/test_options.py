@@ -277,6 +277,18 @@ def test_object_says_which_states_were_looked_at(sim):
         "running", "stopped"]
 
 
+@pytest.mark.parametrize("question", ["count", "summary"])
+def test_nothing_is_summed_up_where_no_region_answered(sim_with, question):
+    sim = sim_with("--fault", "*/DescribeInstances=denied")
+    body = run_event(event(question), env=as_object(sim.env)).body
+    assert body["failed"][0]["regions"] == REGIONS
+    assert (body["total"], body["items"]) == (0, [])
+    assert "totalInstances" not in body
+    reply = run_event(event(question), env=sim.env)
+    assert reply.status == 502
+    assert [set(e) for e in reply.body] == [{"region", "error"}] * 3
+
+
 def test_object_groups_equal_errors(sim_with):
     sim = sim_with("--fault", "*/DescribeInstances=denied", "--fault",
                    "*/DescribeSecurityGroups=denied")
