@@ -346,6 +346,18 @@ def test_walk_over_5000_findings_tells_each_once(crowd, answer):
     assert rows == right and total == len(right) and parts > 5
 
 
+@pytest.mark.large
+@pytest.mark.parametrize("answer,budget", [
+    ("array", 2000), ("object", 5000), ("array", 9999), ("object", 24_000)])
+def test_walk_over_5000_findings_keeps_any_budget(crowd, answer, budget):
+    full = {"full": True} if answer == "object" else {}
+    right = crowd.answers("owner", tag="Nobody", **full)
+    assert len(right) == 5100
+    rows, parts, total = walk(crowd, "owner", budget, answer, tag="Nobody")
+    assert rows == right and total == len(right)
+    assert parts > 5100 * 100 // budget
+
+
 @pytest.mark.parametrize("question", ["owner", "exposure"])
 @pytest.mark.parametrize("budget", [2000, 3333, 24_000])
 def test_walk_under_any_budget_tells_each_once(question, budget):
