@@ -64,8 +64,8 @@ struct call {
 /*
  * Reads an event. ERR_PARSE: no envelope fits (the text says why and what was
  * expected); ERR_LIMIT: past EVENT_SIZE_MAX; ERR_NOMEM; *out is all zero after
- * these. ERR_ARG: the envelope is known, but the arguments are no object; *out
- * is good for event_render().
+ * these. ERR_ARG: the envelope is known, but the arguments are no object, or
+ * stand beside "tool"; *out is good for event_render().
  *
  * A name that is missing or not a text is empty, not an error: the answer to
  * it is a refusal in the envelope. Parameters come from parameters[], then

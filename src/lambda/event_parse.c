@@ -114,9 +114,26 @@ static enum err_code recognise(struct call *call, struct err *err)
     return ERR_OK;
 }
 
+/* Who forgets "arguments" must not be answered as if nothing had been asked
+ * for. */
+static enum err_code check_plain(const json_t *event, struct err *err)
+{
+    if (json_object_get(event, "arguments"))
+        return ERR_OK;
+    for (size_t i = 0; i < EVENT_NPARAMETERS; i++)
+        if (json_object_get(event, EVENT_PARAMETERS[i].name))
+            return err_set(err, ERR_ARG,
+                           "%s stands beside \"tool\"; put it into "
+                           "\"arguments\", such as {\"tool\": \"...\", "
+                           "\"arguments\": {\"%s\": \"...\"}}",
+                           EVENT_PARAMETERS[i].name, EVENT_PARAMETERS[i].name);
+    return ERR_OK;
+}
+
 static enum err_code read_arguments(struct call *call, struct err *err)
 {
     json_t *arguments = NULL;
+    enum err_code rc = ERR_OK;
 
     switch (call->envelope) {
     case ENVELOPE_API_SCHEMA:
@@ -127,8 +144,11 @@ static enum err_code read_arguments(struct call *call, struct err *err)
         break;
     case ENVELOPE_PLAIN:
         arguments = json_object_get(call->event, "arguments");
+        rc = check_plain(call->event, err);
         break;
     }
+    if (rc)
+        return rc;
     if (arguments && !json_is_object(arguments) && !json_is_null(arguments))
         return err_set(err, ERR_ARG,
                        "the arguments are not a JSON object, such as "

@@ -268,6 +268,18 @@ def test_a_gateway_never_gets_an_error_of_the_function(sim):
             assert answer.json["retryable"] is False
 
 
+def test_arguments_beside_the_tool_are_not_passed_over(sim):
+    done = harness.run("--event", "-", env=sim.env, stdin=json.dumps(
+        {"tool": "count_instances", "regions": "us-east-1"}).encode())
+    assert done.returncode == 0
+    assert refusal(json.loads(done.stdout)).startswith(
+        'regions stands beside "tool"; put it into "arguments"')
+    # What else an event holds is its sender's.
+    answer = harness.run("--event", "-", env=sim.env, stdin=json.dumps(
+        {"tool": "count_instances", "step": 1}).encode())
+    assert json.loads(answer.stdout)["regionsAnswered"] == 3
+
+
 @pytest.mark.parametrize("bad", [{}, {"apiPath": "/count/{regions}"},
                                  {"tool": 7}, {"arguments": {}}], ids=str)
 def test_an_event_that_fits_none_is_an_error(sim, bad):
