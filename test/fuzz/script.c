@@ -185,14 +185,17 @@ struct form {
     void (*item)(struct script *script, unsigned id,
                  struct script_record *record);
     const char *end;
+    const char *foreign; /* a record in the pages of the other actions */
 };
 
 static const struct form FORMS[] = {
     {"DescribeInstances", "<reservationSet><item><instancesSet>", add_instance,
-     "</instancesSet></item></reservationSet>"},
+     "</instancesSet></item></reservationSet>",
+     "<item><instanceId>i-none</instanceId></item>"},
     {"DescribeSecurityGroups", "<securityGroupInfo>", add_group,
-     "</securityGroupInfo>"},
-    {"DescribeRegions", "<regionInfo>", add_region, "</regionInfo>"},
+     "</securityGroupInfo>", "<item><groupId>sg-none</groupId></item>"},
+    {"DescribeRegions", "<regionInfo>", add_region, "</regionInfo>",
+     "<item><regionName>xx-none-1</regionName></item>"},
 };
 
 static const struct form *form_of(const struct fake_request *request)
@@ -206,6 +209,15 @@ static const struct form *form_of(const struct fake_request *request)
             return &FORMS[i];
     }
     fuzz_broken("the action is one of ours", __FILE__, __LINE__);
+}
+
+/* Records that nobody asked for, and that must not be taken. */
+static void add_foreign(struct script *script, const struct form *own)
+{
+    for (size_t i = 0; i < sizeof(FORMS) / sizeof(FORMS[0]); i++)
+        if (&FORMS[i] != own)
+            buf_addf(&script->body, "%s%s%s", FORMS[i].begin, FORMS[i].foreign,
+                     FORMS[i].end);
 }
 
 /* A page; insert (if not empty) goes to where text of no interest is. */
@@ -227,6 +239,7 @@ static void write_page(struct script *script,
         form->item(script, id, record);
     }
     buf_add_str(&script->body, form->end);
+    add_foreign(script, form);
     add_token(script, shape / 8 % 8, request);
     buf_addf(&script->body, "</%sResponse>", form->action);
 }
