@@ -61,4 +61,7 @@ NODISCARD enum err_code ahead_run(struct ahead *ahead, int64_t until_ms,
 size_t ahead_give(struct ahead *ahead, const struct criteria *criteria,
                   struct sweep *sweep);
 
+/* The time of day of which that tells, ms: when it was asked for. */
+int64_t ahead_real_ms(const struct ahead *ahead);
+
 #endif

@@ -194,6 +194,8 @@ static enum err_code ask(struct visit *v, struct err *err)
         return rc;
     if (v->handler->ahead)
         v->nahead = ahead_give(v->handler->ahead, &v->criteria, v->sweep);
+    if (v->nahead)
+        v->as_of_ms = ahead_real_ms(v->handler->ahead);
     if (sweep_nregions(v->sweep) &&
         atlas_is_older_than(atlas, ATLAS_MAX_AGE_MS) && may_refresh(v))
         atlas_refresh(atlas, &v->refresh_stats, v->deadline_ms);
@@ -262,7 +264,7 @@ static enum err_code report(struct visit *v, struct buf *out, struct err *err)
         .atlas = v->handler->atlas,
         .criteria = &v->criteria,
         .account = account_of(v->event->function_arn),
-        .as_of = second_of(v->began_real_ms, as_of),
+        .as_of = second_of(v->as_of_ms, as_of),
         .in_string = event_escapes_body(&v->call, v->handler->raw_body),
     };
     size_t nasked = scope_count(&v->scope, SCOPE_REGION);
@@ -373,6 +375,7 @@ enum err_code handler_answer(const struct handler *handler,
 
     v.began_ms = visit_mono_ms(&v);
     v.began_real_ms = clock_real_ms(options_of(&v)->clock);
+    v.as_of_ms = v.began_real_ms;
     v.before = counters_read(handler->client);
     buf_reset(out);
     rc = event_parse(&event->source, &v.call, &cause);

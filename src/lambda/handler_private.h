@@ -17,6 +17,7 @@ struct visit {
     const struct handler_event *event;
     int64_t began_ms;
     int64_t began_real_ms;
+    int64_t as_of_ms; /* the oldest that the answer tells is of that time */
     struct counters before;
     int64_t deadline_ms; /* less the margin */
     struct call call;

@@ -152,3 +152,8 @@ size_t ahead_give(struct ahead *ahead, const struct criteria *criteria,
     ahead->sweep = NULL;
     return n;
 }
+
+int64_t ahead_real_ms(const struct ahead *ahead)
+{
+    return ahead->asked_real_ms;
+}

@@ -1024,6 +1024,39 @@ static void test_handler_answer__says_of_which_moment_it_tells(void **state)
     theatre_release(&t);
 }
 
+/* What INIT asked for is not of the moment of the event. */
+static void test_handler_answer__tells_when_it_was_asked_ahead(void **state)
+{
+    struct theatre t;
+    struct ahead_options options = {
+        .limits = {1 << 20, 1 << 20},
+        .max_age_ms = 60000,
+    };
+    char *as_of;
+
+    (void)state;
+    theatre_init(&t, "us-east-1");
+    options.client = t.stage.client;
+    options.atlas = t.atlas;
+    assert_int_equal(ahead_new(&options, &t.handler.ahead, NULL), ERR_OK);
+    answer_always(&t, "us-east-1", "DescribeInstances", TWO_INSTANCES);
+    answer_always(&t, "us-east-1", "DescribeSecurityGroups", XML_GROUPS(""));
+    assert_int_equal(
+        ahead_run(t.handler.ahead, t.stage.fake.mono_ms + 1000, NULL), ERR_OK);
+    fake_clock_advance(&t.stage.fake, 30000);
+    assert_int_equal(call_tool(&t, "count_instances", "{}"), ERR_OK);
+    as_of = member(&t, "asOf");
+    assert_string_equal(as_of, "2030-01-02T03:04:05Z");
+    free(as_of);
+    /* The next is asked anew, and says so. */
+    assert_int_equal(call_tool(&t, "count_instances", "{}"), ERR_OK);
+    as_of = member(&t, "asOf");
+    assert_string_equal(as_of, "2030-01-02T03:04:35Z");
+    free(as_of);
+    ahead_free(t.handler.ahead);
+    theatre_release(&t);
+}
+
 static void test_handler_answer__answers_when_the_poll_fails(void **state)
 {
     struct theatre t;
@@ -1315,6 +1348,7 @@ static const struct CMUnitTest TESTS[] = {
     cmocka_unit_test(test_handler_answer__gives_an_object_if_that_is_wanted),
     cmocka_unit_test(test_handler_answer__names_the_account_of_the_function),
     cmocka_unit_test(test_handler_answer__says_of_which_moment_it_tells),
+    cmocka_unit_test(test_handler_answer__tells_when_it_was_asked_ahead),
     cmocka_unit_test(test_handler_answer__answers_when_the_poll_fails),
     cmocka_unit_test(test_handler_answer__is_500_for_trouble_of_our_own),
     cmocka_unit_test(test_handler_answer__keeps_the_budget_but_for_a_minimum),
