@@ -318,7 +318,9 @@ main() {
     amd64) arch=x86_64 ;;
     esac
     CC=${CC:-$("$here/compiler.sh" "$arch")}
-    compiler=$($CC --version && $CC -dumpmachine) || fail "$CC does not run"
+    # zig names its target in --version, and from 0.17 on only there.
+    compiler=$($CC --version && { $CC -dumpmachine 2>/dev/null || :; }) ||
+        fail "$CC does not run"
     case $CC in
     *' '*) compiler+=" ${CC#* }" ;;
     esac

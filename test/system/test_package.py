@@ -205,6 +205,20 @@ def test_without_such_a_compiler_there_is_a_way_out(tmp_path):
     assert "pip install ziglang" in done.stderr
 
 
+def test_a_compiler_that_tells_its_version_alone_is_taken(tmp_path):
+    """zig 0.17 refuses -dumpmachine; here its archiver is what fails."""
+    zig = tmp_path / "zig"
+    zig.write_text("#!/bin/sh\n"
+                   "case $* in *--version) [ $1 = cc ] && echo 1;; *) exit 1;; esac\n")
+    zig.chmod(0o755)
+    done = subprocess.run(
+        [harness.ROOT / "third_party/build.sh", tmp_path / "cache"],
+        env=dict(harness.base_environment(), CC=f"{zig} cc -target x"),
+        capture_output=True, text=True, timeout=harness.TIMEOUT_S, check=False)
+    assert done.returncode != 0
+    assert done.stderr.endswith(f"third_party: {zig} does not run\n")
+
+
 def test_setup_asks_dnf_by_the_names_of_fedora(tmp_path):
     """On a machine with dnf, without apt, a compiler or pkg-config."""
     for name in ("bash", "cat", "cut", "dirname", "env", "grep", "id",
