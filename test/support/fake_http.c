@@ -50,6 +50,7 @@ struct http {
     struct record *records;
     struct record **records_end;
     struct http_transfer *transfers; /* in the order started */
+    struct http_transfer **transfers_end;
     struct http_timer *timers;
     fake_answer_fn answer_with;
     void *answer_arg;
@@ -107,6 +108,7 @@ enum err_code http_new(const struct http_options *options, struct http **out,
         return err_nomem(err, "http");
     http->options = *options;
     http->records_end = &http->records;
+    http->transfers_end = &http->transfers;
     http->run_fails_at_ms = CLOCK_NEVER;
     http->fake = options->clock->arg;
     assert_ptr_equal(&http->fake->clock, options->clock);
@@ -129,6 +131,7 @@ static void reap(struct http *http, bool all)
         *link = t->next;
         free(t);
     }
+    http->transfers_end = link;
 }
 
 void http_free(struct http *http)
@@ -287,7 +290,6 @@ static void set_script(struct http_transfer *t,
 enum err_code http_start(struct http *http, const struct http_request *request,
                          struct http_transfer **out, struct err *err)
 {
-    struct http_transfer **end = &http->transfers;
     struct http_transfer *t = calloc(1, sizeof(*t));
 
     if (!t)
@@ -296,9 +298,8 @@ enum err_code http_start(struct http *http, const struct http_request *request,
     t->on_body = request->on_body;
     t->on_done = request->on_done;
     t->arg = request->arg;
-    while (*end)
-        end = &(*end)->next;
-    *end = t;
+    *http->transfers_end = t;
+    http->transfers_end = &t->next;
     t->record = add_record(http, request);
     set_script(t, request);
     http->stats.requests++;
