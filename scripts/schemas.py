@@ -114,7 +114,8 @@ def make_all():
     agent = fill(agent, "payload", "Payload: |\n" + "".join(
         "  " + line if line.strip() else line
         for line in payload.splitlines(True)))
-    agent = fill(agent, "hash", f"Description: schema {digest}\n")
+    agent = fill(agent, "hash",
+                 f"Description: !Sub schema {digest}, ${{ModelId}}\n")
     gateway = (ROOT / "deploy" / "gateway.yaml").read_text(encoding="utf-8")
     gateway = fill(gateway, "tools", as_yaml(
         {"InlinePayload": capitals(tools(document))}))

@@ -295,13 +295,13 @@ def test_harness__is_one_to_its_api(name):
     assert sent["memory"] == {"disabled": {}}
 
 
-def agent(name="ec2sweep"):
+def agent(name="ec2sweep", model="vendor.model-1:0"):
     return properties(render.Template(
         ROOT / "deploy" / "agent.yaml", {
             "AgentRole.Arn": ROLE_ARN, "Agent.AgentId": "AGENT12345",
             "Agent.AgentArn":
                 "arn:aws:bedrock:eu-west-1:123456789012:agent/AGENT12345"},
-        Name=name, FunctionArn=FUNCTION_ARN, ModelId="vendor.model-1:0"))
+        Name=name, FunctionArn=FUNCTION_ARN, ModelId=model))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -317,12 +317,13 @@ def test_agent__is_one_to_its_api(name):
         load_yaml("schema/openapi.yaml")
 
 
-def test_agent_alias__changes_with_the_schema():
-    made = agent()
+def test_agent_alias__changes_with_the_schema_and_the_model():
+    model = "region.vendor.model-of-a-long-name-20260101-v1:0"
+    made = agent(model=model)
     sent = judge("bedrock-agent", "CreateAgentAlias", made["Alias"])
     group, = made["Agent"]["ActionGroups"]
     digest = hashlib.sha256(group["ApiSchema"]["Payload"].encode()).hexdigest()
-    assert sent["description"] == f"schema {digest[:16]}"
+    assert sent["description"] == f"schema {digest[:16]}, {model}"
 
 
 def test_agent__alone_may_invoke_the_function():
