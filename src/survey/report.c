@@ -38,6 +38,7 @@ struct report {
     struct list items;
     struct report_summary *summary;
     size_t nuntold; /* failures that found no room */
+    size_t kept;    /* bytes of failures still to come among the rows */
     bool full;      /* a row found no room, or was not kept: no more rows */
     char next[NEXT_MAX + 1]; /* of the last row; "": none */
 };
@@ -174,7 +175,8 @@ static enum err_code add_row(struct report *r,
         return rc;
     (void)snprintf(before, sizeof(before), "%s", r->next);
     set_next(r, region->name, row);
-    rc = add_own(&r->items, row, OMITTED_LEN + NEXT_LEN(r->next), fits, err);
+    rc = add_own(&r->items, row, OMITTED_LEN + NEXT_LEN(r->next) + r->kept,
+                 fits, err);
     if (!*fits)
         (void)snprintf(r->next, sizeof(r->next), "%s", before);
     else
@@ -230,9 +232,12 @@ add_rows(struct report *r, const struct sweep_region *region, struct err *err)
 static enum err_code add_in_place(struct report *r, size_t i, struct err *err)
 {
     bool fits = false;
+    size_t before = r->items.used;
     enum err_code rc = add_own(&r->items, report_failure_json(&r->failures, i),
                                OMITTED_LEN, &fits, err);
+    size_t taken = r->items.used - before;
 
+    r->kept -= taken < r->kept ? taken : r->kept;
     r->nuntold += !fits;
     return rc;
 }
@@ -321,15 +326,24 @@ static void share(struct report *r, size_t room, bool has_rows)
     r->failed.budget = room > kept ? room - kept : 0;
 }
 
+/* What was written as failures only keeps room for them among the rows. */
+static void keep_room(struct report *r)
+{
+    r->kept = r->failed.used ? r->failed.used + 1 : 0; /* a comma more */
+    r->failed.used = 0;
+    buf_truncate(&r->failed.text, 0);
+    r->nuntold = 0;
+}
+
 /* Failures first, so that what they leave is known to the rows. */
 static enum err_code fill(struct report *r, size_t room, struct err *err)
 {
-    enum err_code rc = ERR_OK;
+    enum err_code rc;
 
-    if (!is_in_place(r)) {
-        share(r, room, has_answers(r->in));
-        rc = add_failures(r, err);
-    }
+    share(r, room, has_answers(r->in));
+    rc = add_failures(r, err);
+    if (is_in_place(r))
+        keep_room(r);
     r->items.budget = room - r->failed.used;
     return rc ? rc : add_items(r, err);
 }

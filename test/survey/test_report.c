@@ -550,6 +550,40 @@ static void test_report_render__tells_failures_after_it_is_full(void **state)
     buf_release(&out);
 }
 
+/* Rows do not take the room of failures that stand behind them. */
+static void test_report_render__keeps_room_for_failures_in_place(void **state)
+{
+    const char *texts[60];
+    struct rows rows = {.texts = texts};
+    struct setting s = {0};
+    struct buf out = BUF_INIT(ROOMY);
+    struct report_summary summary;
+
+    (void)state;
+    for (size_t i = 0; i < 59; i++)
+        texts[i] = "a text of some length";
+    texts[59] = NULL;
+    add_rows(&s, "us-east-1", &rows);
+    add_entry(&s, "xx-nowhere-1", SCOPE_NOT_ALLOWED);
+    add_failure(&s, "us-east-2", FAILURE_DENIED, "UnauthorizedOperation");
+    add_entry(&s, "yy-nowhere-1", SCOPE_NOT_ALLOWED);
+    assert_int_equal(render(&s, &IN_PLACE, 2000, &out, &summary, NULL), ERR_OK);
+    assert_true(string_len(&out) <= 2000);
+    assert_true(summary.shown > 10 && summary.shown < 59);
+    assert_non_null(strstr(
+        out.data,
+        "\"a text of some length\"},"
+        "{\"region\":\"xx-nowhere-1\",\"error\":\"not allowed: outside "
+        "REGIONS_ALLOWED\"},"
+        "{\"region\":\"us-east-2\",\"error\":\"UnauthorizedOperation: access "
+        "denied, possibly by a service control policy\"},"
+        "{\"region\":\"yy-nowhere-1\",\"error\":\"not allowed: outside "
+        "REGIONS_ALLOWED\"},"
+        "{\"omitted\":{\"total\":59,\"shown\":"));
+    assert_null(strstr(out.data, "\"failures\""));
+    buf_release(&out);
+}
+
 static void test_report_render__counts_failures_that_do_not_fit(void **state)
 {
     struct setting s = {0};
@@ -941,6 +975,7 @@ int main(void)
         cmocka_unit_test(
             test_report_render__shows_no_row_after_one_that_did_not_fit),
         cmocka_unit_test(test_report_render__tells_failures_after_it_is_full),
+        cmocka_unit_test(test_report_render__keeps_room_for_failures_in_place),
         cmocka_unit_test(test_report_render__counts_failures_that_do_not_fit),
         cmocka_unit_test(
             test_report_render__fails_when_omissions_cannot_be_told),
