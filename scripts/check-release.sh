@@ -64,7 +64,7 @@ check_hardening() {
         fault "has no RELRO segment: link with -Wl,-z,relro"
     grep -qE 'BIND_NOW|FLAGS_1\).*NOW' <<<"$dynamic" ||
         fault "binds lazily: link with -Wl,-z,now"
-    grep -qE 'GNU_STACK .* RW +0x' <<<"$segments" ||
+    grep -qE 'GNU_STACK .* RW +0' <<<"$segments" ||
         fault "has an executable stack: link with -Wl,-z,noexecstack"
     grep -q ' __stack_chk_fail@' <<<"$symbols" ||
         fault "has no stack protector: compile with -fstack-protector-strong"

@@ -219,6 +219,39 @@ def test_a_compiler_that_tells_its_version_alone_is_taken(tmp_path):
     assert done.stderr.endswith(f"third_party: {zig} does not run\n")
 
 
+GOOD = ["-O2", "-D_FORTIFY_SOURCE=2", "-fstack-protector-all", "-fPIE", "-pie",
+        "-Wl,-z,relro,-z,now,-z,noexecstack"]
+
+
+@pytest.mark.parametrize("bad, fault", [
+    ([], None),
+    (["-Wl,-z,execstack"], "has an executable stack"),
+    (["-Wl,-z,norelro"], "has no RELRO segment"),
+    (["-Wl,-z,lazy"], "binds lazily"),
+    (["-no-pie", "-fno-PIE"], "is not position-independent"),
+    (["-fno-stack-protector"], "has no stack protector"),
+    (["-U_FORTIFY_SOURCE"], "has no checked functions"),
+    (["-Wl,--no-as-needed", "-lz"], "needs libz.so.1 at run time"),
+])
+def test_a_binary_that_lambda_or_its_owner_must_not_run_is_refused(
+        tmp_path, bad, fault):
+    (tmp_path / "a.c").write_text(
+        "#include <stdio.h>\nint main(int n, char **v) {\n"
+        'char s[9]; snprintf(s, sizeof(s), "%d%s", n, v[0]); return puts(s); }\n')
+    subprocess.run(["gcc", *GOOD, "a.c", "-o", "a", *bad], cwd=tmp_path,
+                   check=True, timeout=harness.TIMEOUT_S)
+    done = subprocess.run(
+        [harness.ROOT / "scripts/check-release.sh", tmp_path / "a"],
+        capture_output=True, text=True, timeout=harness.TIMEOUT_S, check=False)
+    if fault is None:
+        assert (done.returncode, done.stderr) == (0, "")
+    else:
+        assert done.returncode != 0
+        assert done.stderr.startswith(
+            f"check-release: {tmp_path / 'a'}: {fault}")
+        assert done.stderr.count("\n") == 1
+
+
 def test_setup_asks_dnf_by_the_names_of_fedora(tmp_path):
     """On a machine with dnf, without apt, a compiler or pkg-config."""
     for name in ("bash", "cat", "cut", "dirname", "env", "grep", "id",
