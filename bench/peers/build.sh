@@ -27,7 +27,7 @@ build_go() {
 
 # shellcheck disable=SC2317
 build_rust() {
-    cargo build --locked --release --manifest-path rust/Cargo.toml \
+    cargo build --release --manifest-path rust/Cargo.toml \
         --target-dir "$out/rust/target" &&
         cp "$out/rust/target/release/bootstrap" "$out/rust/bootstrap"
 }
