@@ -9,8 +9,8 @@
 
 #include "base/span.h"
 
-/* Most different types told apart in one region; further ones, and states and
- * types without a name, are counted under the name "other". */
+/* Most different types told apart in one region; further ones, states that are
+ * none of EC2's and what cannot be a type's name are counted as "other". */
 #define KINDS_TYPES_MAX ((size_t)4096)
 
 struct kinds;

@@ -1,16 +1,18 @@
 #include "survey/kinds.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include <jansson.h>
 
 #include "base/arena.h"
 #include "survey/fold.h"
-#include "survey/label.h"
 #include "survey/match.h"
 
-/* Bytes of the names of types. */
-#define NAMES_MAX ((size_t)1024 * 1024)
+/* Longest name of a type, bytes; EC2's have some 20. */
+#define TYPE_LEN_MAX ((size_t)64)
+/* Bytes of the names of types, which an arena aligns. */
+#define NAMES_MAX ((KINDS_TYPES_MAX + 1) * (TYPE_LEN_MAX + 16))
 #define NSTATES (CRITERIA_NSTATES + 1)
 #define OTHER SPAN_LIT("other")
 
@@ -48,7 +50,7 @@ static struct kinds_entry *add_type(struct kinds *s, struct span name)
         s->cap = cap;
     }
     type = &s->types[s->ntypes];
-    *type = (struct kinds_entry){.name = label_copy(&s->names, name)};
+    *type = (struct kinds_entry){.name = arena_copy(&s->names, name)};
     if (!type->name.p)
         return NULL;
     s->ntypes++;
@@ -84,6 +86,19 @@ static struct kinds_entry *find(struct kinds_entry *entries, size_t n,
     return NULL;
 }
 
+/* Whether it looks like "m7g.xlarge": letters, digits, '.' and '-'. */
+static bool is_type(struct span name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.p[i];
+
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '.' &&
+            c != '-')
+            return false;
+    }
+    return name.len > 0 && name.len <= TYPE_LEN_MAX;
+}
+
 static enum err_code kinds_instance(void *state,
                                     const struct ec2_instance *instance,
                                     struct err *err)
@@ -96,7 +111,7 @@ static enum err_code kinds_instance(void *state,
         return ERR_OK;
     if (!of_state)
         of_state = &s->states[CRITERIA_NSTATES];
-    if (!type && (s->ntypes > KINDS_TYPES_MAX || instance->type.len == 0))
+    if (!type && (s->ntypes > KINDS_TYPES_MAX || !is_type(instance->type)))
         type = &s->types[0];
     if (!type)
         type = add_type(s, instance->type);

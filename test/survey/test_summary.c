@@ -258,6 +258,31 @@ static void test_kinds__tell_so_many_types_apart_and_no_more(void **state)
     fold_driver_release(&d);
 }
 
+/* What is no type's name goes into no answer, however often it comes. */
+static void test_kinds__take_only_what_may_be_a_type(void **state)
+{
+    static const char *const NO_TYPES[] = {
+        "i-1=running|||T3.MICRO",         "i-2=running|||t3 micro",
+        "i-3=running|||t3\xE2\x80\x8B.x", "i-4=running|||t3\x07.x",
+        "i-5=running|||t3\x07.x",
+    };
+    char text[24 + 65 + 1] = "i-6=running|||";
+    struct fold_driver d;
+
+    (void)state;
+    fold_driver_init(&d, &FOLD_KINDS, ROOMY_LIMITS);
+    drive_event(&d, FOLD_INSTANCES, FOLD_LISTING_BEGIN);
+    for (size_t i = 0; i < sizeof(NO_TYPES) / sizeof(NO_TYPES[0]); i++)
+        take(&d, NO_TYPES[i]);
+    memset(text + strlen(text), 'x', 65);
+    take(&d, text);
+    assert_int_equal(count_of(&d, "other"), 6);
+    text[strlen(text) - 1] = '\0';
+    take(&d, text);
+    assert_int_equal(count_of(&d, "other"), 6);
+    fold_driver_release(&d);
+}
+
 static void test_kinds__report_every_failed_allocation(void **state)
 {
     const struct criteria all = {0};
@@ -299,6 +324,7 @@ int main(void)
         cmocka_unit_test(test_kinds__keep_to_what_was_committed),
         cmocka_unit_test(test_kinds__keep_to_the_states_that_are_wanted),
         cmocka_unit_test(test_kinds__tell_so_many_types_apart_and_no_more),
+        cmocka_unit_test(test_kinds__take_only_what_may_be_a_type),
         cmocka_unit_test(test_kinds__report_every_failed_allocation),
     };
 
