@@ -125,8 +125,8 @@ static enum err_code make_ahead(struct parts *parts, struct err *err)
     const struct ahead_options options = {
         .client = parts->client,
         .atlas = parts->atlas,
-        .limits = {parts->config.exposure_pending_max,
-                   function_rows_max(&parts->config)},
+        .limits = {.pending_max = parts->config.exposure_pending_max,
+                   .rows_max = function_rows_max(&parts->config)},
         .criteria = parts->config.criteria,
         .include_managed = parts->config.include_managed,
         .max_age_ms = parts->config.speculation_max_age_ms,

@@ -28,7 +28,6 @@ struct sweep;
 struct question {
     const char *name;     /* operationId, function and tool at once */
     const char *api_path; /* "/count/{regions}" */
-    unsigned params;      /* QUESTION_REGIONS | … */
     /* The first has the rows; all run in one sweep. */
     const struct fold *folds[QUESTION_FOLDS_MAX];
     size_t nfolds;
@@ -38,6 +37,7 @@ struct question {
     /* One row over all regions, in place of the first fold's; NULL: none. */
     enum err_code (*summarize)(const struct sweep *sweep, struct json_t **out,
                                struct err *err);
+    unsigned params; /* QUESTION_REGIONS | … */
     /* A failed region stands in its place, else before the findings. */
     bool failures_in_place;
 };

@@ -1029,7 +1029,7 @@ static void test_handler_answer__tells_when_it_was_asked_ahead(void **state)
 {
     struct theatre t;
     struct ahead_options options = {
-        .limits = {1 << 20, 1 << 20},
+        .limits = {.pending_max = 1 << 20, .rows_max = 1 << 20},
         .max_age_ms = 60000,
     };
     char *as_of;

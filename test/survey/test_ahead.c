@@ -39,8 +39,9 @@ static void scene_init(struct scene *s, int64_t max_age_ms, size_t pending_max)
         .home_region = TWO[0],
         .configured = "us-east-1,eu-west-1",
     };
-    struct ahead_options options = {.limits = {pending_max, 1 << 20},
-                                    .max_age_ms = max_age_ms};
+    struct ahead_options options = {
+        .limits = {.pending_max = pending_max, .rows_max = 1 << 20},
+        .max_age_ms = max_age_ms};
 
     *s = (struct scene){0};
     stage_init(&s->stage);
@@ -88,7 +89,7 @@ static struct sweep *new_sweep(struct scene *s, const struct fold *const *fold)
         .client = s->stage.client,
         .folds = fold,
         .nfolds = 1,
-        .limits = {1 << 20, 1 << 20},
+        .limits = {.pending_max = 1 << 20, .rows_max = 1 << 20},
         .criteria = &PLAIN,
         .deadline_ms = s->stage.fake.mono_ms + 10000,
     };

@@ -346,9 +346,11 @@ def test_walk_over_5000_findings_tells_each_once(crowd, answer):
     assert rows == right and total == len(right) and parts > 5
 
 
-@pytest.mark.large
 @pytest.mark.parametrize("answer,budget", [
-    ("array", 2000), ("object", 8000), ("array", 24_000), ("object", 24_000)])
+    pytest.param("array", 2000, marks=pytest.mark.long),
+    pytest.param("object", 8000, marks=pytest.mark.long),
+    pytest.param("array", 24_000, marks=pytest.mark.large),
+    pytest.param("object", 24_000, marks=pytest.mark.large)])
 def test_walk_over_5000_findings_keeps_any_budget(crowd, answer, budget):
     full = {"full": True} if answer == "object" else {}
     right = crowd.answers("owner", tag="Nobody", **full)
