@@ -71,6 +71,10 @@ const bool *atlas_is_settled(const struct atlas *atlas);
 /* Ends a running refresh. */
 void atlas_cancel_refresh(struct atlas *atlas);
 
+/* A refresh that was ended before its answer came counts as never asked: for a
+ * start that had no more time to wait, while an event will have. */
+void atlas_ask_again(struct atlas *atlas);
+
 /* Mono time of the last refresh's start, INT64_MIN: none yet. */
 int64_t atlas_asked_ms(const struct atlas *atlas);
 

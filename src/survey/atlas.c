@@ -350,3 +350,8 @@ void atlas_cancel_refresh(struct atlas *atlas)
     atlas->settled = true;
     list_release(&atlas->incoming);
 }
+
+void atlas_ask_again(struct atlas *atlas)
+{
+    atlas->asked_ms = INT64_MIN;
+}

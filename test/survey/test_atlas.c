@@ -345,6 +345,9 @@ static void test_atlas_cancel_refresh__leaves_the_list_as_it_was(void **state)
     assert_true(*atlas_is_settled(atlas));
     assert_int_equal(atlas_get_source(atlas), ATLAS_BUILT_IN);
     assert_int_equal(fake_http_in_flight(s.http), 0);
+    assert_false(atlas_asked_ms(atlas) == INT64_MIN);
+    atlas_ask_again(atlas);
+    assert_true(atlas_asked_ms(atlas) == INT64_MIN);
 
     /* Nothing of the one that was cancelled is left for the next. */
     answer_home(&s, XML_REGIONS(XML_REGION("us-west-2", "opted-in")));

@@ -178,3 +178,13 @@ def test_region_alone_that_is_not_enabled_is_told_from_wrong_keys():
         assert reply.body == [{
             "region": "ap-east-2",
             "error": "AuthFailure: credentials were not accepted"}]
+
+
+def test_list_that_did_not_come_in_time_for_the_start_is_asked_for_again():
+    with harness.Sim("--regions", "us-east-1,xx-new-1") as sim:
+        env = dict(sim.env, INIT_BUDGET_MS="2")
+        with harness.Runtime(env=env) as runtime:
+            runtime.wait_until_idle()
+            assert "built-in region list" in runtime.output.text()
+            reply = runtime.ask(event("count", "xx-new-1"))
+        assert reply.body == sim.answers("count", "xx-new-1")
