@@ -23,7 +23,7 @@
 
 /* Instances or groups asked for in a region, which bounds time and memory: a
  * region with more is left to the question. */
-#define AHEAD_PAGE_MAX 200
+#define AHEAD_PAGE_MAX 100
 
 /* Everything is borrowed for the life of the struct ahead. */
 struct ahead_options {

@@ -160,11 +160,11 @@ static void test_ahead_run__asks_for_both_listings_at_once(void **state)
         assert_int_equal(
             stage_nrequests(&s.stage, TWO[i],
                             "Action=DescribeInstances&Version=2016-11-15&"
-                            "MaxResults=200"),
+                            "MaxResults=100"),
             1);
         assert_int_equal(stage_nrequests(&s.stage, TWO[i],
                                          "Action=DescribeSecurityGroups&"
-                                         "Version=2016-11-15&MaxResults=200"),
+                                         "Version=2016-11-15&MaxResults=100"),
                          1);
     }
     scene_release(&s);
