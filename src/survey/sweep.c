@@ -436,13 +436,25 @@ static void end_late_tasks(struct sweep *sweep, enum failure_kind why)
     }
 }
 
+/* Whether EC2 accepted the credentials, in this sweep or last of all. */
+static bool are_credentials_good(const struct sweep *sweep)
+{
+    for (size_t i = 0; i < sweep->n; i++) {
+        enum failure_kind kind = sweep->tasks[i].result.failure.kind;
+
+        if (kind == FAILURE_NONE || kind == FAILURE_DENIED)
+            return true;
+    }
+    return aws_client_is_proven(sweep->options.client);
+}
+
 /*
  * A region that is not enabled answers as if the credentials were wrong. When
  * EC2 accepted them anywhere in the account, the region is the reason.
  */
 static void tell_not_enabled(struct sweep *sweep)
 {
-    if (!aws_client_is_proven(sweep->options.client))
+    if (!are_credentials_good(sweep))
         return;
     for (size_t i = 0; i < sweep->n; i++)
         if (sweep->tasks[i].result.failure.kind == FAILURE_AUTH)

@@ -291,6 +291,31 @@ static void test_sweep_run__tells_a_region_that_is_not_enabled(void **state)
     }
 }
 
+/* Its refusal comes last, after all the others were accepted. */
+static void
+test_sweep_run__tells_a_region_that_is_no_longer_enabled(void **state)
+{
+    struct stage s;
+    struct sweep *sweep;
+    struct fake_answer refusal = AUTH_FAILURE;
+
+    (void)state;
+    stage_init(&s);
+    for (size_t i = 0; i < 3; i++)
+        stage_answer(&s, THREE[i],
+                     (struct fake_answer){.body = TWO_INSTANCES, .times = 1});
+    sweep_free(run(&s, COUNT, THREE, 3));
+    for (size_t i = 0; i < 2; i++)
+        stage_answer(&s, THREE[i], (struct fake_answer){.body = TWO_INSTANCES});
+    refusal.after_ms = 500;
+    stage_answer(&s, THREE[2], refusal);
+    sweep = run(&s, COUNT, THREE, 3);
+    assert_int_equal(kind(sweep, 0), FAILURE_NONE);
+    assert_int_equal(kind(sweep, 2), FAILURE_NOT_ENABLED);
+    sweep_free(sweep);
+    stage_release(&s);
+}
+
 static void test_sweep_run__ends_at_the_deadline(void **state)
 {
     struct stage s;
@@ -963,6 +988,8 @@ int main(void)
         cmocka_unit_test(
             test_sweep_run__ends_a_region_whose_other_listing_fails),
         cmocka_unit_test(test_sweep_run__tells_a_region_that_is_not_enabled),
+        cmocka_unit_test(
+            test_sweep_run__tells_a_region_that_is_no_longer_enabled),
         cmocka_unit_test(test_sweep_run__ends_at_the_deadline),
         cmocka_unit_test(test_sweep_run__tells_a_poll_that_failed_as_such),
         cmocka_unit_test(test_sweep_run__gives_up_a_silent_region),
