@@ -11,7 +11,11 @@
 #define ELLIPSIS_LEN (sizeof(ELLIPSIS) - 1)
 #define CHARACTER_MAX 4 /* bytes */
 
-/* What has no shape of its own or changes that of others. */
+/*
+ * What has no shape of its own or changes that of others: controls, line ends,
+ * and all of Default_Ignorable_Code_Point in Unicode 16's
+ * DerivedCoreProperties.txt, with all of its plane 14.
+ */
 static bool is_unseen(uint32_t c)
 {
     static const struct {
@@ -21,15 +25,22 @@ static bool is_unseen(uint32_t c)
         {0x0000, 0x001F},   /* control */
         {0x007F, 0x009F},   /* control */
         {0x00AD, 0x00AD},   /* soft hyphen */
+        {0x034F, 0x034F},   /* combining grapheme joiner */
         {0x061C, 0x061C},   /* Arabic letter mark */
+        {0x115F, 0x1160},   /* Hangul fillers */
+        {0x17B4, 0x17B5},   /* Khmer inherent vowels */
         {0x180B, 0x180F},   /* Mongolian selectors and vowel separator */
         {0x200B, 0x200F},   /* zero width, direction marks */
         {0x2028, 0x202E},   /* line ends, direction */
         {0x2060, 0x206F},   /* invisible operators, isolates */
+        {0x3164, 0x3164},   /* Hangul filler */
         {0xFE00, 0xFE0F},   /* variation selectors */
         {0xFEFF, 0xFEFF},   /* zero width no-break space */
-        {0xFFF9, 0xFFFB},   /* interlinear annotation */
-        {0xE0000, 0xE01EF}, /* tags, variation selectors */
+        {0xFFA0, 0xFFA0},   /* halfwidth Hangul filler */
+        {0xFFF0, 0xFFFB},   /* not assigned, interlinear annotation */
+        {0x1BCA0, 0x1BCA3}, /* shorthand format controls */
+        {0x1D173, 0x1D17A}, /* musical format controls */
+        {0xE0000, 0xE0FFF}, /* tags, variation selectors */
     };
 
     for (size_t i = 0; i < sizeof(UNSEEN) / sizeof(UNSEEN[0]); i++)

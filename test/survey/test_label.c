@@ -63,6 +63,15 @@ static void test_label_copy__leaves_out_what_is_not_seen(void **state)
         "\xF3\xA0\x81\x81", /* U+E0041 tag A */
         "\xF3\xA0\x81\xBF", /* U+E007F cancel tag */
         "\xF3\xA0\x84\x80", /* U+E0100 variation selector 17 */
+        "\xF3\xA0\x87\xB0", /* U+E01F0, reserved */
+        "\xCD\x8F",         /* U+034F combining grapheme joiner */
+        "\xE1\x85\xA0",     /* U+1160 Hangul jungseong filler */
+        "\xE1\x9E\xB4",     /* U+17B4 Khmer vowel inherent aq */
+        "\xE3\x85\xA4",     /* U+3164 Hangul filler */
+        "\xEF\xBE\xA0",     /* U+FFA0 halfwidth Hangul filler */
+        "\xEF\xBF\xB0",     /* U+FFF0, reserved */
+        "\xF0\x9B\xB2\xA0", /* U+1BCA0 shorthand format letter overlap */
+        "\xF0\x9D\x85\xB3", /* U+1D173 musical symbol begin beam */
     };
     static const char *const seen[] = {
         "\xE2\x80\x8A",     /* U+200A hair space */
@@ -72,7 +81,7 @@ static void test_label_copy__leaves_out_what_is_not_seen(void **state)
         "\xE2\x81\xB0",     /* U+2070 superscript zero */
         "\xEF\xB7\xBF",     /* U+FDFF */
         "\xEF\xB8\x90",     /* U+FE10 */
-        "\xF3\xA0\x87\xB0", /* U+E01F0 */
+        "\xF3\xA1\x80\x80", /* U+E1000 */
     };
     struct arena arena = ARENA_INIT(8192);
 
