@@ -137,15 +137,16 @@ def test_summary_sums_up_all_regions(sim):
 @pytest.mark.parametrize("pending", ["0", "1048576"])
 def test_summary_takes_one_sweep(sim_with, pending):
     """One listing of each kind in a region, and those of the open groups if
-    there was no room for candidates."""
-    sim = sim_with("--groups", "9")
+    there was no room for candidates, which come before the groups here."""
+    sim = sim_with("--groups", "9", "--fault",
+                   "us-east-1/DescribeSecurityGroups=throttle:1:300")
     sim.control("POST", "/_sim/reset")
     env = dict(sim.env, EXPOSURE_PENDING_MAX=pending)
     reply = run_event(asked("summary", "us-east-1", states="running"), env=env)
     assert reply.body == [summary(sim, 1, regions="us-east-1",
                                   states="running")]
     counts = sim.stats()["regions"]["us-east-1"]["requests"]
-    assert counts["DescribeSecurityGroups"] == 1
+    assert counts["DescribeSecurityGroups"] == 2
     assert counts["DescribeInstances"] == (1 if pending != "0" else 3)
 
 
