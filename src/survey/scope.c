@@ -9,6 +9,7 @@
 struct scope_item {
     char text[SCOPE_NAME_MAX + 1]; /* as it is told, with the '!' */
     size_t at;                     /* where the name in it begins */
+    bool is_cut; /* then it is no name, and no pattern: it would fit more */
     bool is_pattern;
     bool is_exclusion;
 };
@@ -61,13 +62,14 @@ static bool has_item(const struct scope *scope, const struct scope_item *item)
 static enum err_code add_item(struct scope *scope, struct span text,
                               struct err *err)
 {
-    struct scope_item item = {.is_exclusion = text.p[0] == '!'};
+    struct scope_item item = {.is_exclusion = text.p[0] == '!',
+                              .is_cut = text.len > SCOPE_NAME_MAX};
     struct scope_item *items;
 
     copy_name(text, item.text);
     if (item.is_exclusion)
         item.at = 1 + strspn(item.text + 1, " \t\r\n");
-    item.is_pattern = strchr(name_of(&item), '*') != NULL;
+    item.is_pattern = !item.is_cut && strchr(name_of(&item), '*');
     if (has_item(scope, &item))
         return ERR_OK;
     if (scope->nitems >= SCOPE_NAMES_MAX)
@@ -156,7 +158,7 @@ static enum scope_kind kind_of(const struct atlas *atlas, const char *name)
 static bool is_excluded(const struct scope *scope, const char *name)
 {
     for (size_t i = 0; i < scope->nitems; i++)
-        if (scope->items[i].is_exclusion &&
+        if (scope->items[i].is_exclusion && !scope->items[i].is_cut &&
             span_fits(span_of(name), span_of(name_of(&scope->items[i]))))
             return true;
     return false;

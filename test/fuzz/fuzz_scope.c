@@ -56,8 +56,9 @@ static bool fits(const char *name, const char *pattern)
 }
 
 /* Whether an entry of the comma list text that begins with prefix ('!', or 0
- * for those without) fits the name. */
-static bool is_named(struct span text, char prefix, const char *name)
+ * for those without) fits the name. Longer ones than max fit none. */
+static bool is_named(struct span text, char prefix, size_t max,
+                     const char *name)
 {
     bool found = false;
     struct span part;
@@ -66,7 +67,8 @@ static bool is_named(struct span text, char prefix, const char *name)
         char *pattern;
 
         part = span_trim(part);
-        if (part.len == 0 || (part.p[0] == '!') != (prefix == '!'))
+        if (part.len == 0 || part.len > max ||
+            (part.p[0] == '!') != (prefix == '!'))
             continue;
         if (prefix)
             part = span_trim((struct span){part.p + 1, part.len - 1});
@@ -90,7 +92,8 @@ struct given {
 
 static bool is_allowed(const struct given *given, const char *name)
 {
-    return !given->allowed || is_named(span_of(given->allowed), 0, name);
+    return !given->allowed ||
+           is_named(span_of(given->allowed), 0, SIZE_MAX, name);
 }
 
 static void check_kind(const struct scope_entry *e, const struct given *given)
@@ -101,7 +104,7 @@ static void check_kind(const struct scope_entry *e, const struct given *given)
     switch (e->kind) {
     case SCOPE_REGION:
         FUZZ_CHECK(well_formed && known && is_allowed(given, e->name));
-        FUZZ_CHECK(!is_named(given->list, '!', e->name));
+        FUZZ_CHECK(!is_named(given->list, '!', SCOPE_NAME_MAX, e->name));
         break;
     case SCOPE_UNKNOWN:
         FUZZ_CHECK(well_formed && !known && is_allowed(given, e->name));
@@ -150,9 +153,10 @@ static void check_nothing_is_missing(const struct scope *scope,
     size_t expected = 0;
 
     for (size_t i = 0; i < nknown; i++)
-        expected += is_allowed(given, names[i]) &&
-                    !is_named(given->list, '!', names[i]) &&
-                    (scope->all || is_named(given->list, 0, names[i]));
+        expected +=
+            is_allowed(given, names[i]) &&
+            !is_named(given->list, '!', SCOPE_NAME_MAX, names[i]) &&
+            (scope->all || is_named(given->list, 0, SCOPE_NAME_MAX, names[i]));
     FUZZ_CHECK(scope_count(scope, SCOPE_REGION) == expected);
 }
 

@@ -200,6 +200,10 @@ static const char KINDS[] = {
     [SCOPE_NOT_ALLOWED] = 'a', [SCOPE_NO_MATCH] = 'm',   [SCOPE_EXCLUDED] = 'x',
 };
 
+/* 64 bytes, of which 63 are kept: without the last they would fit more. */
+#define STARS "********************************************************"
+#define TOO_LONG "us-" STARS "****x"
+
 static void test_scope_resolve__knows_patterns_and_exclusions(void **state)
 {
     static const struct {
@@ -233,7 +237,11 @@ static void test_scope_resolve__knows_patterns_and_exclusions(void **state)
         {"eu-*", "us-*", "m eu-*,"},
         {"all", "xx-*", "m *,"},
         {"all,!us-east-1", "us-east-1", "x all,"},
+        {TOO_LONG, NULL, "i us-" STARS "****,"},
+        {"us-east-1,!" TOO_LONG, NULL, "r us-east-1,i !us-" STARS "***,"},
     };
+
+    assert_int_equal(strlen(TOO_LONG), SCOPE_NAME_MAX + 1);
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
