@@ -11,7 +11,7 @@
 
 /* The parser's buffer grows with what it is fed at once, and there is one for
  * each region: so it is fed in parts of this size. */
-#define FEED_MAX ((size_t)1024)
+#define FEED_MAX ((size_t)4096)
 
 /*
  * Which element leads from where to where. Source: botocore's model of EC2
