@@ -3,6 +3,7 @@
 The simulator's own count is the judge, beside what DEBUG=1 says.
 """
 
+import os
 import re
 
 import pytest
@@ -124,6 +125,22 @@ def test_a_command_opens_no_connection_ahead(fresh):
     reply = run_event(event("count"), env=fresh.env)
     assert reply.body == fresh.answers("count")
     assert total(fresh, "handshakes") == len(REGIONS)
+
+
+def test_connections_that_end_are_let_go(sim_with):
+    sim = sim_with("--h-close", "--regions", "us-east-1")
+
+    def nfiles(runtime):
+        runtime.wait_until_idle()
+        return len(os.listdir(f"/proc/{runtime.process.pid}/fd"))
+
+    with Runtime(env=sim.env) as runtime:
+        runtime.ask(event("exposure"))
+        before = nfiles(runtime)
+        for _ in range(100):
+            runtime.ask(event("exposure"))
+        # Those of the last answer may still say goodbye.
+        assert nfiles(runtime) <= before + 2
 
 
 def test_warm_rounds_rebuild_nothing(fresh):
