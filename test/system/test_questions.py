@@ -89,7 +89,7 @@ def test_every_default_region_is_asked():
 @pytest.mark.large
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_34_regions_of_2500_instances(question):
-    with harness.Sim("--instances", "2500") as sim:
+    with harness.Sim("--instances", "2500", "--warm") as sim:
         reply = run_event(event(question), env=sim.env, timeout=300)
         assert reply.body == sim.answers(question)
 
