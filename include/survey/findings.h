@@ -84,8 +84,8 @@ NODISCARD enum err_code findings_add(struct findings *f,
                                      bool certain, struct err *err);
 
 /* A listing begins; the page is whole; it is void; so is the whole listing,
- * unless rows were trimmed since: then what it repeats is dropped as such. The
- * last forgets all rows. */
+ * unless rows of it and of one before were trimmed together: then they stay,
+ * and what it repeats is dropped as such. The last forgets all rows. */
 void findings_begin(struct findings *f);
 void findings_commit(struct findings *f);
 void findings_rollback(struct findings *f);

@@ -202,6 +202,11 @@ void findings_rollback(struct findings *f)
 
 void findings_restart(struct findings *f)
 {
+    if (f->trimmed && f->begun.nrows == 0 && f->begun.ncounted == 0) {
+        /* All there is came of this listing. */
+        findings_reset(f);
+        return;
+    }
     if (!f->trimmed)
         f->committed = f->begun;
     roll_back_to(f, f->committed);

@@ -326,6 +326,16 @@ static void test_findings_rollback__takes_back_what_was_counted(void **state)
     findings_release(&f);
 }
 
+static void add_numbered(struct findings *f, int first, int end)
+{
+    for (int i = first; i < end; i++) {
+        char text[32];
+
+        (void)snprintf(text, sizeof(text), "i-%02d=running", i);
+        must_add(f, text);
+    }
+}
+
 /* After a trim the rows of a listing cannot be told from older ones; what the
  * listing repeats is the same instances. */
 static void test_findings_restart__keeps_what_was_trimmed(void **state)
@@ -335,28 +345,45 @@ static void test_findings_restart__keeps_what_was_trimmed(void **state)
 
     (void)state;
     findings_begin(&f);
-    for (int i = 0; i < 20; i++) {
-        char text[32];
-
-        (void)snprintf(text, sizeof(text), "i-%02d=running", i);
-        must_add(&f, text);
-    }
+    add_numbered(&f, 0, 5);
+    findings_commit(&f);
+    findings_begin(&f);
+    add_numbered(&f, 5, 20);
     findings_commit(&f);
     assert_true(findings_are_over(&f));
     findings_trim(&f);
     findings_restart(&f);
-    for (int i = 0; i < 20; i++) {
-        char text[32];
-
-        (void)snprintf(text, sizeof(text), "i-%02d=running", i);
-        must_add(&f, text);
-    }
+    add_numbered(&f, 5, 20);
     findings_commit(&f);
     findings_end(&f);
     tally = findings_tally(&f);
     assert_in_range(tally.nrows, 5, 6);
     assert_int_equal(tally.nrows + tally.nbeyond, 20);
     findings_release(&f);
+}
+
+/* Of the first listing all can be taken back, whatever a summary has trimmed:
+ * it must not tell more findings than instances. */
+static void test_findings_restart__forgets_a_first_listing(void **state)
+{
+    (void)state;
+    for (size_t max = 0; max <= 1000; max += 500) {
+        struct findings f = new_findings(max, 0);
+        struct fold_tally tally;
+
+        findings_begin(&f);
+        add_numbered(&f, 0, 20);
+        findings_commit(&f);
+        findings_trim(&f);
+        findings_restart(&f);
+        add_numbered(&f, 30, 32);
+        findings_commit(&f);
+        findings_end(&f);
+        tally = findings_tally(&f);
+        assert_int_equal(tally.nrows + tally.nbeyond, 2);
+        assert_ids(&f, max ? "i-30 i-31 " : "");
+        findings_release(&f);
+    }
 }
 
 /* Without memory for it a trim still cuts, and all else goes on. */
@@ -546,6 +573,7 @@ int main(void)
         cmocka_unit_test(test_findings_end__keeps_the_smallest_ids_that_fit),
         cmocka_unit_test(test_findings_rollback__takes_back_what_was_counted),
         cmocka_unit_test(test_findings_restart__keeps_what_was_trimmed),
+        cmocka_unit_test(test_findings_restart__forgets_a_first_listing),
         cmocka_unit_test(test_findings_trim__needs_no_memory_to_cut),
         cmocka_unit_test(test_findings_end__begins_after_an_instance),
         cmocka_unit_test(test_findings_row_json__has_what_was_kept),
