@@ -89,8 +89,8 @@ static void add_headers(struct script *script)
         add_header(script, "Age", SPAN_LIT("1"));
 }
 
-/* A rule on some ports; true when it is open, be it by IPv6. */
-static bool add_rule(struct script *script)
+/* A rule on some ports; it is open, be it by IPv6, or not. */
+static void add_rule(struct script *script, struct script_record *record)
 {
     static const char *const CIDRS[] = {"0.0.0.0/0", "10.0.0.0/8", "::/0", ""};
     static const char *const PORTS[] = {
@@ -107,13 +107,16 @@ static bool add_rule(struct script *script)
              "<item>%s<ipRanges><item><cidrIp>%s</cidrIp></item></ipRanges>"
              "</item>",
              PORTS[choice % 4], CIDRS[choice / 4 % 4]);
-    return choice / 4 % 2 == 0;
+    record->is_open |= choice / 4 % 2 == 0;
+    /* By the first two of PORTS. */
+    record->is_open_ssh |= choice / 4 % 2 == 0 && choice % 4 < 2;
 }
 
 static void add_instance(struct script *script, unsigned id,
                          struct script_record *record)
 {
-    static const char *const STATES[] = {"running", "stopped", "unheard-of"};
+    static const char *const STATES[SCRIPT_NSTATES] = {"running", "stopped",
+                                                       "unheard-of"};
     static const char *const TAGS[] = {
         "", "<item><key>Owner</key><value>a&amp;b</value></item>",
         "<item><key>owner</key><value/></item>",
@@ -121,29 +124,30 @@ static void add_instance(struct script *script, unsigned id,
     unsigned choice = fuzz_byte(&script->rest);
 
     record->group = (unsigned char)(choice >> 4);
-    record->is_running = choice % 3 == 0;
+    record->state = (enum script_state)(choice % SCRIPT_NSTATES);
     record->has_owner = choice / 4 % 4 == 1;
+    record->has_name = choice / 4 % 4 == 3;
     buf_addf(&script->body,
              "<item><instanceId>i-%x</instanceId><instanceState><name>%s"
              "</name></instanceState><tagSet>%s</tagSet><groupSet><item>"
-             "<groupId>sg-%x</groupId></item></groupSet></item>",
-             id, STATES[choice % 3], TAGS[choice / 4 % 4], choice >> 4);
+             "<groupId>sg-%x</groupId></item></groupSet>",
+             id, STATES[record->state], TAGS[choice / 4 % 4], choice >> 4);
+    if (SCRIPT_TYPE(id) + 1 < SCRIPT_NTYPES)
+        buf_addf(&script->body, "<instanceType>m%x.large</instanceType>",
+                 SCRIPT_TYPE(id));
+    buf_add_str(&script->body, "</item>");
 }
 
 static void add_group(struct script *script, unsigned id,
                       struct script_record *record)
 {
-    bool first;
-    bool second;
-
     record->group = (unsigned char)(id % SCRIPT_NGROUPS);
     buf_addf(&script->body,
              "<item><groupId>sg-%x</groupId><groupName>g%x</groupName>"
              "<ipPermissions>",
              id % SCRIPT_NGROUPS, id);
-    first = add_rule(script);
-    second = add_rule(script);
-    record->is_open = first || second;
+    add_rule(script, record);
+    add_rule(script, record);
     buf_add_str(&script->body, "</ipPermissions></item>");
 }
 
@@ -226,6 +230,8 @@ static void write_page(struct script *script,
 {
     const struct form *form = form_of(request);
     unsigned shape = fuzz_byte(&script->rest);
+    /* Some pages have what the filter should have kept out. */
+    int part = shape / 64 == 3 ? -1 : script_part_of(request);
 
     buf_addf(&script->body, "<%sResponse><requestId>", form->action);
     buf_add_span(&script->body, insert);
@@ -235,6 +241,8 @@ static void write_page(struct script *script,
         struct script_record *record = &script->page.records[i];
         unsigned id = fuzz_byte(&script->rest);
 
+        if (part >= 0)
+            id = (id & 0xF0) | (unsigned)part;
         *record = (struct script_record){.id = (unsigned char)id};
         form->item(script, id, record);
     }
@@ -383,6 +391,18 @@ void script_answer(struct script *script, const struct fake_request *request,
 static unsigned hex(char c)
 {
     return c <= '9' ? (unsigned)(c - '0') : (unsigned)(c - 'A' + 10);
+}
+
+int script_part_of(const struct fake_request *request)
+{
+    static const char FILTER[] =
+        "&Filter.1.Name=instance-id&Filter.1.Value.1=i-%2A";
+    static const char DIGITS[] = "0123456789abcdef";
+    const char *at = strstr(request->body, FILTER);
+    const char *digit = at ? strchr(DIGITS, at[strlen(FILTER)]) : NULL;
+
+    FUZZ_CHECK(!at || (digit && *digit));
+    return digit ? (int)(digit - DIGITS) : -1;
 }
 
 void script_token_of(const struct fake_request *request, struct buf *out)

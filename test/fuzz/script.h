@@ -32,14 +32,30 @@ enum script_verdict {
 #define SCRIPT_NGROUPS 16
 #define SCRIPT_NINSTANCES 256
 
+#define SCRIPT_NPARTS 16
+/* Types are m0.large to me.large; the last is none. */
+#define SCRIPT_NTYPES 16
+
+enum script_state {
+    SCRIPT_RUNNING,
+    SCRIPT_STOPPED,
+    SCRIPT_UNHEARD_OF,
+    SCRIPT_NSTATES,
+};
+
 /* An instance, or a group. */
 struct script_record {
-    unsigned char id;    /* of the instance */
+    unsigned char id;    /* of the instance; its last digit is its part */
     unsigned char group; /* that the instance is in, or that it is */
-    bool is_running;
+    enum script_state state;
     bool has_owner;
-    bool is_open; /* the group lets the whole internet in */
+    bool has_name;    /* that ends in U+00E9 */
+    bool is_open;     /* the group lets the whole internet in */
+    bool is_open_ssh; /* to port 22 */
 };
+
+/* The type of an instance is told by its id. */
+#define SCRIPT_TYPE(id) ((id) / 16U)
 
 /* One answer, and what is in it. */
 struct script_page {
@@ -69,6 +85,10 @@ void script_release(struct script *script);
 /* The answer to the request; what *out points at is good until the next. */
 void script_answer(struct script *script, const struct fake_request *request,
                    struct fake_answer *out);
+
+/* The part that the request asks for, by the last digit of the ids; -1: none.
+ * The pages keep to it, unless the input says that they do not. */
+int script_part_of(const struct fake_request *request);
 
 /* The request's NextToken, decoded into *out; empty: it has none. */
 void script_token_of(const struct fake_request *request, struct buf *out);
