@@ -54,6 +54,7 @@ static bool has_item(const struct scope *scope, const struct scope_item *item)
 {
     for (size_t i = 0; i < scope->nitems; i++)
         if (scope->items[i].is_exclusion == item->is_exclusion &&
+            scope->items[i].is_cut == item->is_cut &&
             strcmp(name_of(&scope->items[i]), name_of(item)) == 0)
             return true;
     return false;

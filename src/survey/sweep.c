@@ -440,9 +440,11 @@ static void end_late_tasks(struct sweep *sweep, enum failure_kind why)
 static bool are_credentials_good(const struct sweep *sweep)
 {
     for (size_t i = 0; i < sweep->n; i++) {
-        enum failure_kind kind = sweep->tasks[i].result.failure.kind;
+        const struct failure *failure = &sweep->tasks[i].result.failure;
 
-        if (kind == FAILURE_NONE || kind == FAILURE_DENIED)
+        /* A proxy denies too, but has no code of EC2's. */
+        if (failure->kind == FAILURE_NONE ||
+            (failure->kind == FAILURE_DENIED && failure->code[0]))
             return true;
     }
     return aws_client_is_proven(sweep->options.client);
