@@ -14,15 +14,17 @@ struct scope_item {
     bool is_exclusion;
 };
 
-/* Copies at most SCOPE_NAME_MAX bytes, lower case, no half characters. U+0000
- * would end the name before its time and make it another one. */
+/* Copies at most SCOPE_NAME_MAX bytes, lower case, no half characters: those
+ * have up to three bytes more. What is cut stays too long to be a region's
+ * name. U+0000 would end the name before its time and make it another one. */
 static void copy_name(struct span name, char out[SCOPE_NAME_MAX + 1])
 {
     size_t len = name.len;
 
     if (len > SCOPE_NAME_MAX) {
         len = SCOPE_NAME_MAX;
-        while (len && ((unsigned char)name.p[len] & 0xC0) == 0x80)
+        while (len > SCOPE_NAME_MAX - 3 &&
+               ((unsigned char)name.p[len] & 0xC0) == 0x80)
             len--;
     }
     for (size_t i = 0; i < len; i++) {

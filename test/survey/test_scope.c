@@ -203,6 +203,10 @@ static const char KINDS[] = {
 /* 64 bytes, of which 63 are kept: without the last they would fit more. */
 #define STARS "********************************************************"
 #define TOO_LONG "us-" STARS "****x"
+/* Bytes that only go on a character, up to the limit and past it. */
+#define NINE "\xA9\xA9\xA9\xA9\xA9\xA9\xA9\xA9\xA9"
+#define NO_UTF8_KEPT NINE NINE NINE NINE NINE "\xA9\xA9\xA9\xA9\xA9\xA9"
+#define NO_UTF8 NO_UTF8_KEPT NINE
 
 static void test_scope_resolve__knows_patterns_and_exclusions(void **state)
 {
@@ -238,6 +242,8 @@ static void test_scope_resolve__knows_patterns_and_exclusions(void **state)
         {"all", "xx-*", "m *,"},
         {"all,!us-east-1", "us-east-1", "x all,"},
         {TOO_LONG, NULL, "i us-" STARS "****,"},
+        {"us-east-1" NO_UTF8 ",us-east-1", NULL,
+         "i us-east-1" NO_UTF8_KEPT ",r us-east-1,"},
         {"us-east-1,!" TOO_LONG, NULL, "r us-east-1,i !us-" STARS "***,"},
     };
 
