@@ -31,6 +31,8 @@
 /* A region that is known to have so many instances may be listed in parts from
  * the start. */
 #define LARGE 5000
+/* Bytes that all rows of an event find room in. */
+#define ROOMY ((size_t)1 << 20)
 /* An answer of so many bytes has room for a row. */
 #define ROW_BUDGET 2000
 
@@ -215,6 +217,8 @@ static struct tally_wish wish_of(const struct world *w, const struct ask *ask)
 {
     const struct parameter *p = ask->parameter;
     const char *value = p->value ? p->value : "";
+    const struct handler *h = &w->handler;
+    bool trims = ask->question == TALLY_SUMMARY || h->limits.rows_max < ROOMY;
 
     return (struct tally_wish){
         .question = ask->question,
@@ -222,10 +226,9 @@ static struct tally_wish wish_of(const struct world *w, const struct ask *ask)
         .query = p->query,
         .by_name = strcmp(value, "Name") == 0,
         .by_ssh = strcmp(value, "22") == 0,
-        .trims = ask->question == TALLY_SUMMARY ||
-                 w->handler.limits
-                     .rows_max<1 << 20, .has_parts = w->handler.nparallel> 0,
-        .by_group_min = w->handler.limits.by_group_min,
+        .trims = trims,
+        .has_parts = h->nparallel != 0,
+        .by_group_min = h->limits.by_group_min,
     };
 }
 
@@ -333,8 +336,8 @@ static void play_event(struct world *w)
 /* how: the limits; more, without the list of regions: further options. */
 static void make_handler(struct world *w, unsigned how, unsigned more)
 {
-    static const size_t PENDING_MAX[] = {1 << 20, 0, 300, 1 << 20};
-    static const size_t ROWS_MAX[] = {1 << 20, 1 << 20, 1 << 20, 500};
+    static const size_t PENDING_MAX[] = {ROOMY, 0, 300, ROOMY};
+    static const size_t ROWS_MAX[] = {ROOMY, ROOMY, ROOMY, 500};
     static const size_t ANSWER_MAX[] = {EVENT_SIZE_MAX, EVENT_SIZE_MAX, 700,
                                         2000};
     static const uint64_t BY_GROUP_MIN[] = {0, 1, 3, LARGE};
