@@ -17,7 +17,8 @@
 
 /* Most different names in one list. */
 #define SCOPE_NAMES_MAX 256
-/* A name is kept, for the answer, up to this many bytes. */
+/* A name is kept, for the answer, up to this many bytes. What is longer is
+ * SCOPE_ILL_FORMED, a pattern too: cut, it would stand for more. */
 #define SCOPE_NAME_MAX 63
 
 enum scope_kind {

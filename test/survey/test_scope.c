@@ -242,6 +242,8 @@ static void test_scope_resolve__knows_patterns_and_exclusions(void **state)
         {"all", "xx-*", "m *,"},
         {"all,!us-east-1", "us-east-1", "x all,"},
         {TOO_LONG, NULL, "i us-" STARS "****,"},
+        {TOO_LONG ",us-" STARS "****", NULL,
+         "i us-" STARS "****,r us-east-1,r us-west-1,r us-west-2,"},
         {"us-east-1" NO_UTF8 ",us-east-1", NULL,
          "i us-east-1" NO_UTF8_KEPT ",r us-east-1,"},
         {"us-east-1,!" TOO_LONG, NULL, "r us-east-1,i !us-" STARS "***,"},
