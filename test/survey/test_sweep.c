@@ -259,6 +259,8 @@ static void test_sweep_run__tells_a_region_that_is_not_enabled(void **state)
 {
     const struct fake_answer auth = AUTH_FAILURE;
     const struct fake_answer denied = DENIED;
+    const struct fake_answer proxys = {
+        .times = FAKE_ALWAYS, .status = 403, .body = "<html/>"};
     const struct fake_answer good = {.body = TWO_INSTANCES};
     const struct fake_answer dead = {.failure = HTTP_RESOLVE,
                                      .times = FAKE_ALWAYS};
@@ -270,6 +272,7 @@ static void test_sweep_run__tells_a_region_that_is_not_enabled(void **state)
         {{auth, auth, denied},
          {FAILURE_NOT_ENABLED, FAILURE_NOT_ENABLED, FAILURE_DENIED}},
         {{auth, auth, auth}, {FAILURE_AUTH, FAILURE_AUTH, FAILURE_AUTH}},
+        {{auth, proxys, auth}, {FAILURE_AUTH, FAILURE_DENIED, FAILURE_AUTH}},
         {{dead, auth, dead}, {FAILURE_RESOLVE, FAILURE_AUTH, FAILURE_RESOLVE}},
     };
 
