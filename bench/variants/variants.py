@@ -31,6 +31,7 @@ WHERE = ROOT / "build" / "variants"
 START_RUNS, COUNT_RUNS = 41, 3
 
 BUILD, RELEASE = "third_party/build.sh", "third_party/release.mk"
+READER = "src/aws/ec2_xml.c"
 TRIMMED = 'for word in $off; do\n        options+=("no-$word")'
 
 # name -> what it is, and (file, text, instead)...; None: not built from here.
@@ -52,6 +53,10 @@ VARIANTS = {
     "o3": ("-O3 for all but OpenSSL", (
         (BUILD, 'local name=$1 extra=$2\n', 'local name=$1 extra="$2 -O3"\n'),
         (RELEASE, "-O2 -g0", "-O3 -g0"))),
+    "xml-o2": ("libxml2 with -O2", (
+        (BUILD, "cmake_library libxml2 -O3", "cmake_library libxml2 ''"),)),
+    "feed-1k": ("libxml2 fed 1 kB at a time", (
+        (READER, "FEED_MAX ((size_t)4096)", "FEED_MAX ((size_t)1024)"),)),
     "no-sections": ("without --gc-sections", (
         (RELEASE, "--gc-sections,", ""),)),
     "all-of-openssl": ("OpenSSL as it comes, static", (
