@@ -349,7 +349,9 @@ def test_walk_over_5000_findings_tells_each_once(crowd, answer):
 
 @pytest.mark.parametrize("answer,budget", [
     pytest.param("array", 2000, marks=pytest.mark.long),
+    pytest.param("object", 5000, marks=pytest.mark.long),
     pytest.param("object", 8000, marks=pytest.mark.long),
+    pytest.param("array", 9999, marks=pytest.mark.long),
     pytest.param("array", 24_000, marks=pytest.mark.large),
     pytest.param("object", 24_000, marks=pytest.mark.large)])
 def test_walk_over_5000_findings_keeps_any_budget(crowd, answer, budget):
