@@ -208,6 +208,29 @@ static const char KINDS[] = {
 #define NO_UTF8_KEPT NINE NINE NINE NINE NINE "\xA9\xA9\xA9\xA9\xA9\xA9"
 #define NO_UTF8 NO_UTF8_KEPT NINE
 
+/* What six regions, of which some may be asked, make of a list. */
+static void assert_entries(const char *list, const char *allowed,
+                           const char *entries)
+{
+    struct atlas *atlas = new_atlas_that_allows(
+        "us-east-1,us-west-1,us-west-2,eu-west-1,eu-west-2,af-south-1",
+        allowed);
+    struct scope scope = SCOPE_INIT;
+    char text[256] = "";
+    size_t len = 0;
+
+    assert_int_equal(parse(&scope, span_of(list), NULL), ERR_OK);
+    assert_int_equal(scope_resolve(&scope, atlas, NULL), ERR_OK);
+    for (size_t k = 0; k < scope.n; k++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "%c %s,",
+                                KINDS[scope.entries[k].kind],
+                                scope.entries[k].name);
+    if (strcmp(text, entries) != 0)
+        fail_msg("%s: %s", list, text);
+    scope_release(&scope);
+    atlas_free(atlas);
+}
+
 static void test_scope_resolve__knows_patterns_and_exclusions(void **state)
 {
     static const struct {
@@ -252,25 +275,8 @@ static void test_scope_resolve__knows_patterns_and_exclusions(void **state)
     assert_int_equal(strlen(TOO_LONG), SCOPE_NAME_MAX + 1);
 
     (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct atlas *atlas = new_atlas_that_allows(
-            "us-east-1,us-west-1,us-west-2,eu-west-1,eu-west-2,af-south-1",
-            cases[i].allowed);
-        struct scope scope = SCOPE_INIT;
-        char text[256] = "";
-        size_t len = 0;
-
-        assert_int_equal(parse(&scope, span_of(cases[i].list), NULL), ERR_OK);
-        assert_int_equal(scope_resolve(&scope, atlas, NULL), ERR_OK);
-        for (size_t k = 0; k < scope.n; k++)
-            len += (size_t)snprintf(text + len, sizeof(text) - len, "%c %s,",
-                                    KINDS[scope.entries[k].kind],
-                                    scope.entries[k].name);
-        if (strcmp(text, cases[i].entries) != 0)
-            fail_msg("%s: %s", cases[i].list, text);
-        scope_release(&scope);
-        atlas_free(atlas);
-    }
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_entries(cases[i].list, cases[i].allowed, cases[i].entries);
 }
 
 static void test_scope_resolve__tells_what_each_name_is(void **state)
