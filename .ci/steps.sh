@@ -1,7 +1,7 @@
-# Steps of a check, for .ci/run and .ci/long: sourced, from the project's root.
+# Steps of a check, for the programs here: sourced, from the project's root.
 # shellcheck shell=bash
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+trap 'rm -f "$log" "$log.beside"' EXIT
 failed=()
 
 step() { # NAME COMMAND...
@@ -13,6 +13,15 @@ step() { # NAME COMMAND...
     echo "== $name: status $status, $((SECONDS - begin)) s"
     [ "$status" = 0 ] || failed+=("$name")
     return "$status"
+}
+
+# Prints what steps in the background said, once they have ended.
+await() { # NAME PID
+    local status=0
+    wait "$2" || status=$?
+    mv "$log.beside" "$log"
+    cat "$log"
+    [ "$status" = 0 ] || failed+=("$1")
 }
 
 # The last line of tests that were just run.
