@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import re
+import select
 import shlex
 import shutil
 import signal
@@ -127,25 +128,47 @@ def stop(process, patience_s=10):
     return process.wait()
 
 
+def is_readable(pipe, timeout_ms):
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    return bool(poll.poll(timeout_ms))
+
+
 class Output:
     """Collects what a process writes to its pipes while it runs."""
 
     def __init__(self, process):
         self._parts = {"stdout": [], "stderr": []}
+        self._pipes = {name: getattr(process, name) for name in self._parts}
+        self._lock = threading.Lock()
         self._threads = []
         for name in self._parts:
-            pipe = getattr(process, name)
-            thread = threading.Thread(target=self._read, args=(name, pipe),
+            thread = threading.Thread(target=self._read, args=(name,),
                                       daemon=True)
             thread.start()
             self._threads.append(thread)
 
-    def _read(self, name, pipe):
-        with pipe:
-            for line in pipe:
-                self._parts[name].append(line)
+    def _read(self, name):
+        pipe = self._pipes[name]
+        while self._take(name):
+            is_readable(pipe, None)
+        with self._lock:
+            pipe.close()
+
+    def _take(self, name):
+        """What is in the pipe by now; false at its end."""
+        pipe = self._pipes[name]
+        with self._lock:
+            while not pipe.closed and is_readable(pipe, 0):
+                part = os.read(pipe.fileno(), 65536)
+                if not part:
+                    return False
+                self._parts[name].append(part)
+        return True
 
     def text(self, name="stderr"):
+        """All that was written before this call, and perhaps a little more."""
+        self._take(name)
         return b"".join(self._parts[name]).decode("utf-8", "replace")
 
     def end(self):
