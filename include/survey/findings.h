@@ -17,6 +17,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/span.h"
+#include "survey/finding.h"
 #include "survey/fold.h"
 
 struct json_t;
@@ -30,20 +31,6 @@ enum findings_part {
     FINDINGS_PUBLIC = 1U << 1, /* public IPv4 address, IPv6 address */
     FINDINGS_PRIVATE = 1U << 2,
     FINDINGS_GROUPS = 1U << 3,
-};
-
-/* Texts are as label_copy() makes them, .p is NULL when not kept. */
-struct finding {
-    struct span id;
-    struct span name; /* the tag Name */
-    struct span state;
-    struct span type;
-    struct span launch_time;
-    struct span private_ip;
-    struct span public_ip;
-    struct span ipv6;
-    const struct span *group_ids; /* sorted, each once */
-    size_t ngroup_ids;
 };
 
 struct findings_mark {
@@ -61,6 +48,8 @@ struct findings {
     uint64_t *counted; /* hashes of ids that have no row; even: before */
     size_t ncounted;
     size_t counted_cap;
+    struct span *groups; /* room to sort those of one instance */
+    size_t groups_cap;
     struct findings_mark begun;     /* when the listing began */
     struct findings_mark committed; /* at the last commit */
     struct fold_options options;

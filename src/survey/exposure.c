@@ -326,7 +326,13 @@ static void groups_event(struct exposure_state *s, enum fold_event event)
 
 static bool is_exposed(const void *state, const struct finding *row)
 {
-    return any_open(state, row->group_ids, row->ngroup_ids);
+    struct finding_groups groups = finding_groups(row);
+    struct span id;
+
+    while (finding_groups_next(&groups, &id))
+        if (find_group(state, id))
+            return true;
+    return false;
 }
 
 /* Before the groups are known pending_max is the limit, see above. */
@@ -474,15 +480,16 @@ static enum err_code exposure_row(const void *state,
                                   struct err *err)
 {
     const struct exposure_state *s = state;
-    const struct finding *row = &s->findings.rows[which->i];
+    struct finding_groups groups = finding_groups(&s->findings.rows[which->i]);
+    struct span id;
     json_t *permissions = json_array();
     json_t *object = findings_row_json(&s->findings, which);
     size_t nomitted = 0;
     bool ok = permissions && object;
 
     /* Both lists are sorted by group, so the result is too. */
-    for (size_t k = 0; ok && k < row->ngroup_ids; k++) {
-        const struct open_group *group = find_group(s, row->group_ids[k]);
+    while (ok && finding_groups_next(&groups, &id)) {
+        const struct open_group *group = find_group(s, id);
 
         ok = !group ||
              add_openings(s, group, permissions, which->list_max, &nomitted);

@@ -6,7 +6,6 @@
 #include <jansson.h>
 
 #include "base/hash.h"
-#include "survey/label.h"
 #include "survey/match.h"
 
 /* The lowest bit of a counted hash tells why its instance has no row. */
@@ -30,6 +29,7 @@ void findings_init(struct findings *f, const struct fold_options *options,
 void findings_release(struct findings *f)
 {
     free(f->counted);
+    free(f->groups);
     free(f->rows);
     arena_release(&f->arena);
     *f = (struct findings){0};
@@ -44,8 +44,8 @@ static enum err_code no_room(const struct findings *f, struct err *err)
     return err_nomem(err, "findings");
 }
 
-/* Room for one more row, and for counting all of them without it. */
-static enum err_code grow(struct findings *f, struct err *err)
+/* Room for one more row with so many groups, and for counting all rows. */
+static enum err_code grow(struct findings *f, size_t ngroups, struct err *err)
 {
     void *p;
 
@@ -67,6 +67,14 @@ static enum err_code grow(struct findings *f, struct err *err)
         f->counted = p;
         f->counted_cap = cap;
     }
+    if (ngroups > f->groups_cap) {
+        /* No overflow: the instance has them in such an array. */
+        p = realloc(f->groups, ngroups * sizeof(*f->groups));
+        if (!p)
+            return err_nomem(err, "findings");
+        f->groups = p;
+        f->groups_cap = ngroups;
+    }
     return ERR_OK;
 }
 
@@ -87,61 +95,40 @@ static int compare_spans(const void *a, const void *b)
     return span_cmp(*(const struct span *)a, *(const struct span *)b);
 }
 
-/* Copies the instance's group ids, sorted, each once; false: no room. */
-static bool copy_groups(struct findings *f, const struct ec2_instance *instance,
-                        struct finding *row)
+/* The instance's group ids, sorted, each once, in f->groups: how many. */
+static size_t sort_groups(struct findings *f,
+                          const struct ec2_instance *instance)
 {
-    size_t size = instance->ngroup_ids * sizeof(struct span);
-    struct span *ids;
     size_t n = 0;
 
-    if (size == 0)
-        return true;
-    ids = arena_alloc(&f->arena, size);
-    if (!ids)
-        return false;
-    memcpy(ids, instance->group_ids, size);
-    qsort(ids, instance->ngroup_ids, sizeof(*ids), compare_spans);
-    for (size_t i = 0; i < instance->ngroup_ids; i++) {
-        if (n && span_eq(ids[n - 1], ids[i]))
-            continue;
-        ids[n] = arena_copy(&f->arena, ids[i]);
-        if (!ids[n++].p)
-            return false;
-    }
-    row->group_ids = ids;
-    row->ngroup_ids = n;
-    return true;
+    if (instance->ngroup_ids == 0)
+        return 0;
+    memcpy(f->groups, instance->group_ids,
+           instance->ngroup_ids * sizeof(*f->groups));
+    qsort(f->groups, instance->ngroup_ids, sizeof(*f->groups), compare_spans);
+    for (size_t i = 0; i < instance->ngroup_ids; i++)
+        if (n == 0 || !span_eq(f->groups[n - 1], f->groups[i]))
+            f->groups[n++] = f->groups[i];
+    return n;
 }
 
-static bool copy_row(struct findings *f, const struct ec2_instance *instance,
-                     struct finding *row)
+/* The texts that findings with these parts have. */
+static unsigned texts_of(unsigned parts)
 {
-    const struct {
-        struct span *to;
-        struct span text;
-        unsigned part; /* 0: always kept */
-    } texts[] = {
-        {&row->id, instance->id, 0},
-        {&row->state, instance->state, 0},
-        {&row->type, instance->type, 0},
-        {&row->launch_time, instance->launch_time, 0},
-        {&row->name, ec2_instance_tag(instance, "Name"), FINDINGS_NAMES},
-        {&row->private_ip, ec2_instance_address(instance, EC2_PRIVATE_IP),
-         FINDINGS_PRIVATE},
-        {&row->public_ip, ec2_instance_address(instance, EC2_PUBLIC_IP),
-         FINDINGS_PUBLIC},
-        {&row->ipv6, ec2_instance_address(instance, EC2_IPV6), FINDINGS_PUBLIC},
-    };
+    unsigned texts = FINDING_ALWAYS;
 
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        if (texts[i].part && !(f->parts & texts[i].part))
-            continue;
-        *texts[i].to = label_copy(&f->arena, texts[i].text);
-        if (!texts[i].to->p)
-            return false;
-    }
-    return !(f->parts & FINDINGS_GROUPS) || copy_groups(f, instance, row);
+    if (parts & FINDINGS_NAMES)
+        texts |= 1U << FINDING_NAME;
+    if (parts & FINDINGS_PRIVATE)
+        texts |= 1U << FINDING_PRIVATE_IP;
+    if (parts & FINDINGS_PUBLIC)
+        texts |= 1U << FINDING_PUBLIC_IP | 1U << FINDING_IPV6;
+    return texts;
+}
+
+static struct span id_of(const struct finding *row)
+{
+    return finding_text(row, FINDING_ID);
 }
 
 enum err_code findings_add(struct findings *f,
@@ -149,20 +136,19 @@ enum err_code findings_add(struct findings *f,
                            struct err *err)
 {
     struct arena_mark mark = arena_mark(&f->arena);
-    struct finding row = {0};
-    enum err_code rc = grow(f, err);
+    bool groups = f->parts & FINDINGS_GROUPS;
+    struct finding row;
+    enum err_code rc = grow(f, groups ? instance->ngroup_ids : 0, err);
 
     if (rc)
         return rc;
-    if (!copy_row(f, instance, &row)) {
-        rc = no_room(f, err);
-        arena_rollback(&f->arena, mark);
-        return rc;
-    }
-    if (certain && is_before(f, row.id)) {
-        count(f, row.id, 0);
-    } else if (certain && f->limit.p && span_cmp(row.id, f->limit) >= 0) {
-        count(f, row.id, BEYOND);
+    if (!finding_pack(&f->arena, instance, texts_of(f->parts), f->groups,
+                      groups ? sort_groups(f, instance) : 0, &row))
+        return no_room(f, err);
+    if (certain && is_before(f, id_of(&row))) {
+        count(f, id_of(&row), 0);
+    } else if (certain && f->limit.p && span_cmp(id_of(&row), f->limit) >= 0) {
+        count(f, id_of(&row), BEYOND);
     } else {
         f->rows[f->nrows++] = row;
         return ERR_OK;
@@ -236,8 +222,7 @@ void findings_filter(struct findings *f,
 
 static int compare_rows(const void *a, const void *b)
 {
-    return span_cmp(((const struct finding *)a)->id,
-                    ((const struct finding *)b)->id);
+    return finding_compare(a, b);
 }
 
 static void sort_unique(struct findings *f)
@@ -247,21 +232,9 @@ static void sort_unique(struct findings *f)
     if (f->nrows)
         qsort(f->rows, f->nrows, sizeof(*f->rows), compare_rows);
     for (size_t i = 0; i < f->nrows; i++)
-        if (n == 0 || !span_eq(f->rows[n - 1].id, f->rows[i].id))
+        if (n == 0 || compare_rows(&f->rows[n - 1], &f->rows[i]) != 0)
             f->rows[n++] = f->rows[i];
     f->nrows = n;
-}
-
-/* What a row counts towards the limit: what it says, not how it is kept. */
-static size_t row_bytes(const struct finding *row)
-{
-    size_t n = sizeof(*row) + row->id.len + row->name.len + row->state.len +
-               row->type.len + row->launch_time.len + row->private_ip.len +
-               row->public_ip.len + row->ipv6.len;
-
-    for (size_t i = 0; i < row->ngroup_ids; i++)
-        n += sizeof(row->group_ids[i]) + row->group_ids[i].len;
-    return n;
 }
 
 /*
@@ -276,55 +249,21 @@ static void settle(struct findings *f)
     size_t bytes = 0;
 
     sort_unique(f);
-    while (first < f->nrows && is_before(f, f->rows[first].id))
-        count(f, f->rows[first++].id, 0);
+    while (first < f->nrows && is_before(f, id_of(&f->rows[first])))
+        count(f, id_of(&f->rows[first++]), 0);
     for (end = first; end < f->nrows; end++) {
-        bytes += row_bytes(&f->rows[end]);
+        /* What it says, not how it is kept. */
+        bytes += sizeof(f->rows[end]) + finding_size(&f->rows[end]);
         if (bytes > f->options.limits.rows_max)
             break;
     }
     if (end < f->nrows)
-        f->limit = f->rows[end].id;
+        f->limit = id_of(&f->rows[end]);
     for (size_t i = end; i < f->nrows; i++)
-        count(f, f->rows[i].id, BEYOND);
+        count(f, id_of(&f->rows[i]), BEYOND);
     f->nrows = end - first;
     if (first)
         memmove(f->rows, f->rows + first, f->nrows * sizeof(*f->rows));
-}
-
-static bool move_text(struct arena *to, struct span *text)
-{
-    if (text->p)
-        *text = arena_copy(to, *text);
-    else
-        return true;
-    return text->p != NULL;
-}
-
-static bool move_groups(struct arena *to, struct finding *row)
-{
-    struct span *ids;
-
-    if (row->ngroup_ids == 0)
-        return true;
-    ids = arena_alloc(to, row->ngroup_ids * sizeof(*ids));
-    if (!ids)
-        return false;
-    memcpy(ids, row->group_ids, row->ngroup_ids * sizeof(*ids));
-    row->group_ids = ids;
-    for (size_t i = 0; i < row->ngroup_ids; i++)
-        if (!move_text(to, &ids[i]))
-            return false;
-    return true;
-}
-
-static bool move_row(struct arena *to, struct finding *row)
-{
-    return move_text(to, &row->id) && move_text(to, &row->name) &&
-           move_text(to, &row->state) && move_text(to, &row->type) &&
-           move_text(to, &row->launch_time) &&
-           move_text(to, &row->private_ip) && move_text(to, &row->public_ip) &&
-           move_text(to, &row->ipv6) && move_groups(to, row);
 }
 
 /* Moves what the rows say to an arena without gaps, if there is memory. */
@@ -333,12 +272,16 @@ static void compact(struct findings *f)
     struct arena arena = ARENA_INIT(f->arena.max);
     struct finding *rows = calloc(f->nrows + 1, sizeof(*rows));
     struct span limit = f->limit;
-    bool ok = rows && move_text(&arena, &limit);
+    bool ok = rows != NULL;
 
+    if (ok && limit.p) {
+        limit = arena_copy(&arena, limit);
+        ok = limit.p != NULL;
+    }
     if (ok && f->nrows)
         memcpy(rows, f->rows, f->nrows * sizeof(*rows));
     for (size_t i = 0; ok && i < f->nrows; i++)
-        ok = move_row(&arena, &rows[i]);
+        ok = finding_move(&arena, &rows[i]);
     if (ok) {
         arena_release(&f->arena);
         free(f->rows);
@@ -397,30 +340,29 @@ struct fold_tally findings_tally(const struct findings *f)
 json_t *findings_row_json(const struct findings *f,
                           const struct fold_row *which)
 {
-    const struct finding *row = &f->rows[which->i];
-    const struct {
+    static const struct {
         const char *key;
-        struct span text;
+        enum finding_field text;
         bool full; /* only where all is told */
-    } members[] = {
-        {"instanceId", row->id, false},
-        {"instanceName", row->name, false},
-        {"state", row->state, false},
-        {"instanceType", row->type, true},
-        {"launchTime", row->launch_time, true},
-        {"privateIp", row->private_ip, false},
-        {"publicIp", row->public_ip, false},
-        {"ipv6", row->ipv6, false},
+    } MEMBERS[] = {
+        {"instanceId", FINDING_ID, false},
+        {"instanceName", FINDING_NAME, false},
+        {"state", FINDING_STATE, false},
+        {"instanceType", FINDING_TYPE, true},
+        {"launchTime", FINDING_LAUNCH_TIME, true},
+        {"privateIp", FINDING_PRIVATE_IP, false},
+        {"publicIp", FINDING_PUBLIC_IP, false},
+        {"ipv6", FINDING_IPV6, false},
     };
     json_t *object = json_pack("{s:s}", "region", which->region);
 
-    for (size_t i = 0; object && i < sizeof(members) / sizeof(members[0]);
+    for (size_t i = 0; object && i < sizeof(MEMBERS) / sizeof(MEMBERS[0]);
          i++) {
-        struct span text = members[i].text;
+        struct span text = finding_text(&f->rows[which->i], MEMBERS[i].text);
 
-        if (!text.p || (members[i].full && !which->full))
+        if (!text.p || (MEMBERS[i].full && !which->full))
             continue;
-        if (json_object_set_new(object, members[i].key,
+        if (json_object_set_new(object, MEMBERS[i].key,
                                 json_stringn(text.p, text.len))) {
             json_decref(object);
             object = NULL;

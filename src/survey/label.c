@@ -9,7 +9,6 @@
 /* U+2026, what stands for the rest of a longer text. */
 #define ELLIPSIS "\xE2\x80\xA6"
 #define ELLIPSIS_LEN (sizeof(ELLIPSIS) - 1)
-#define CHARACTER_MAX 4 /* bytes */
 
 /*
  * What has no shape of its own or changes that of others: controls, line ends,
@@ -49,31 +48,25 @@ static bool is_unseen(uint32_t c)
     return false;
 }
 
-struct span label_copy(struct arena *arena, struct span text)
+struct span label_clean(char to[LABEL_SIZE], struct span text)
 {
-    size_t max = text.len < LABEL_MAX * CHARACTER_MAX
-                     ? text.len
-                     : LABEL_MAX * CHARACTER_MAX;
-    char *copy = arena_alloc(arena, max + ELLIPSIS_LEN + 1);
     size_t len = 0;
     size_t nchars = 0;
     size_t cut = 0; /* where LABEL_MAX - 1 characters end */
 
-    if (!copy)
-        return (struct span){NULL, 0};
     while (text.len) {
         uint32_t c = 0;
         size_t taken = utf8_read(text, &c);
         bool keep = taken && !is_unseen(c);
 
         if (keep && nchars == LABEL_MAX) {
-            memcpy(copy + cut, ELLIPSIS, ELLIPSIS_LEN);
+            memcpy(to + cut, ELLIPSIS, ELLIPSIS_LEN);
             len = cut + ELLIPSIS_LEN;
             break;
         }
         taken = taken ? taken : 1;
         if (keep) {
-            memcpy(copy + len, text.p, taken);
+            memcpy(to + len, text.p, taken);
             len += taken;
             if (++nchars == LABEL_MAX - 1)
                 cut = len;
@@ -81,6 +74,13 @@ struct span label_copy(struct arena *arena, struct span text)
         text.p += taken;
         text.len -= taken;
     }
-    copy[len] = '\0';
-    return (struct span){copy, len};
+    to[len] = '\0';
+    return (struct span){to, len};
+}
+
+struct span label_copy(struct arena *arena, struct span text)
+{
+    char clean[LABEL_SIZE];
+
+    return arena_copy(arena, label_clean(clean, text));
 }

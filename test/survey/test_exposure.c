@@ -313,8 +313,8 @@ static void test_exposure__keeps_candidates_up_to_the_limit(void **state)
     drive_event(&d, FOLD_INSTANCES, FOLD_LISTING_BEGIN);
     for (; wants_more(&d, FOLD_INSTANCES); n++)
         must_take(&d, FOLD_INSTANCES, "i-1=running||sg-1");
-    /* A candidate takes over 128 bytes, and less than 512. */
-    assert_in_range(n, max / 512, max / 128);
+    /* A candidate: 32 bytes for its texts and 16 to find them. */
+    assert_int_equal(n, max / 48 + 1);
     /* Those that come after are not gathered anew. */
     must_take(&d, FOLD_INSTANCES, "i-1=running||sg-1");
     assert_int_equal(d.fold->tally(d.state).nrows, 0);
@@ -469,7 +469,7 @@ static void test_exposure__counts_what_is_past_the_limit(void **state)
     (void)state;
     fold_driver_init(
         &d, &FOLD_EXPOSURE,
-        (struct fold_limits){.pending_max = 1 << 20, .rows_max = 1024});
+        (struct fold_limits){.pending_max = 1 << 20, .rows_max = 200});
     drive_event(&d, FOLD_INSTANCES, FOLD_LISTING_BEGIN);
     for (int i = 99; i >= 0; i--) {
         char text[64];
@@ -483,7 +483,8 @@ static void test_exposure__counts_what_is_past_the_limit(void **state)
     drive_event(&d, FOLD_INSTANCES, FOLD_LISTING_END);
     (void)drive_end(&d);
     tally = d.fold->tally(d.state);
-    assert_in_range(tally.nrows, 4, 7);
+    /* A row: 23 bytes of texts and 16 to find them. */
+    assert_int_equal(tally.nrows, 200 / 39);
     assert_int_equal(tally.nrows + tally.nbeyond, 50);
     assert_int_equal(d.fold->row(d.state, &FIRST_ROW, &row, NULL), ERR_OK);
     assert_string_equal(json_string_value(json_object_get(row, "instanceId")),
