@@ -401,7 +401,7 @@ func measureAll(ctx context.Context, o *options, net *network, programs []progra
 		}
 		for _, p := range programs {
 			key := givenUpKey(c, p)
-			if c.oursOnly && !p.ours || c.Table != programsTable && givenUp[key] != "" {
+			if !c.measures(p) || c.Table != programsTable && givenUp[key] != "" {
 				continue
 			}
 			if why := givenUp[key]; why != "" && !o.full {

@@ -19,9 +19,14 @@ type program struct {
 	ours  bool
 	// roots is the variable that says where root certificates are.
 	roots string
+	// cuts: its answers have their default size, not as much as Lambda lets through.
+	cuts bool
 	// primes: the simulator has not seen its form of request from another one.
 	primes bool
 }
+
+// cut ends the name of a program that is measured a second time, cutting.
+const cut = "-cut"
 
 var peers = []program{
 	{name: "go", title: "Go, aws-sdk-go-v2", roots: "SSL_CERT_FILE", primes: true},
@@ -32,7 +37,11 @@ var peers = []program{
 // findPrograms returns those asked for; peers that are not built are told of
 // and left out.
 func findPrograms(o *options) ([]program, error) {
-	all := []program{{"ours", "ec2sweep", []string{o.bootstrap}, true, "AWS_CA_BUNDLE", true}}
+	argv := []string{o.bootstrap}
+	all := []program{
+		{name: "ours", title: "ec2sweep", argv: argv, ours: true, roots: "AWS_CA_BUNDLE", primes: true},
+		{name: "ours" + cut, title: "ec2sweep, as deployed", argv: argv, ours: true, roots: "AWS_CA_BUNDLE", cuts: true},
+	}
 	known := map[string]bool{"ours": true}
 	for _, peer := range peers {
 		peer.argv = []string{filepath.Join(o.build, "peers", peer.name, "bootstrap")}
@@ -51,7 +60,7 @@ func findPrograms(o *options) ([]program, error) {
 	}
 	var found []program
 	for _, p := range all {
-		if len(asked) > 0 && !asked[p.name] {
+		if len(asked) > 0 && !asked[strings.TrimSuffix(p.name, cut)] {
 			continue
 		}
 		if _, err := os.Stat(p.argv[0]); err != nil {
@@ -74,6 +83,15 @@ type fleet struct {
 
 func (f fleet) String() string {
 	return fmt.Sprintf("%d regions of %d instances", f.Regions, f.Instances)
+}
+
+// measures: peers are given up early, and an answer has to be large for the
+// default size to matter.
+func (c *cell) measures(p program) bool {
+	if c.oursOnly && !p.ours {
+		return false
+	}
+	return !p.cuts || c.Table == programsTable && c.Question != "count" && c.Fleet.Instances == large
 }
 
 // cell is one question to one program under one size of memory.

@@ -210,7 +210,7 @@ func (s *simulator) environment(root string, p program, memoryMB int, api string
 		"AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/bench", "AWS_LAMBDA_LOG_STREAM_NAME": "bench",
 		"LANG": "en_US.UTF-8", "TZ": ":UTC", "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin",
 	}
-	if p.ours { // a peer cuts nothing
+	if p.ours && !p.cuts { // a peer cuts nothing
 		env["RESPONSE_BUDGET_BYTES"] = strconv.Itoa(maxPayload)
 	}
 	if !s.net.isWide() {
