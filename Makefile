@@ -372,7 +372,7 @@ VALGRIND_TESTS := $(addprefix test/system/test_,command.py credentials.py \
 	questions.py regions.py runtime.py)
 valgrind-long: $(tests_valgrind) ## all unit tests and most system tests under valgrind
 	@EC2SWEEP_BUILD=build/valgrind EC2SWEEP_WRAPPER='$(VALGRIND)' \
-		$(PYTEST) $(VALGRIND_TESTS) $(T)
+		$(PYTEST) $(UNIT_TESTS:%=test/%.c) $(VALGRIND_TESTS) $(T)
 
 .PHONY: fuzz fuzz-run fuzz-corpus fuzz-corpus-run fuzz-merge
 fuzz: ## look for inputs that break a promise, T=60 seconds each target
