@@ -34,6 +34,9 @@
 #define MAX_CONNECTIONS 256
 /* A command has no caller with a clock; this is its deadline. */
 #define COMMAND_TIMEOUT_MS 120000
+/* Nobody pays for its waiting: the account's own list of regions is worth it.
+ */
+#define COMMAND_LIST_WAIT_MS 20000
 /* Its answer is not bound by Lambda's limit, only by reason. */
 #define COMMAND_ANSWER_MAX ((size_t)512 * 1024 * 1024)
 /* Bytes of findings kept in one region: more hardly fits an answer. */
@@ -325,6 +328,7 @@ static int run_command(struct parts *parts, const struct cli *cli)
     enum err_code rc = make_event(cli, &event, &err);
 
     deadline_ms = clock_mono_ms(&CLOCK_SYSTEM) + COMMAND_TIMEOUT_MS;
+    parts->handler.list_wait_ms = COMMAND_LIST_WAIT_MS;
     parts->handler.answer_max = COMMAND_ANSWER_MAX;
     if (isatty(STDERR_FILENO)) {
         parts->handler.on_progress = show_progress;

@@ -29,12 +29,17 @@
  * is, which holds what the caller sent. */
 #define HANDLER_BODY_MIN REPORT_BUDGET_MIN
 
+/* How long a function waits for the account's list of regions, where a sweep
+ * needs it: half of the time there is, and no longer than this. */
+#define HANDLER_LIST_WAIT_MS 2000
+
 /* All borrowed for each call. */
 struct handler {
     struct aws_client *client;
     struct atlas *atlas;
     struct ahead *ahead;      /* NULL: nothing was asked ahead */
     int64_t answer_margin_ms; /* kept free before the deadline, to answer in */
+    int64_t list_wait_ms;     /* instead of HANDLER_LIST_WAIT_MS; 0: that */
     struct fold_limits limits;
     size_t nparallel;                 /* as in struct sweep_options */
     struct criteria_options criteria; /* what holds where a call is silent */

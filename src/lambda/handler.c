@@ -6,8 +6,6 @@
 #include "handler_private.h"
 #include "lambda/refusal.h"
 
-/* An unknown region name may hold up the answer this long, no longer. */
-#define REFRESH_MAX_MS 2000
 /* Longest text of a refusal, bytes: names, quotations, all questions. */
 #define TEXT_MAX ((size_t)4096)
 
@@ -135,7 +133,8 @@ static enum err_code resolve(struct visit *v, struct err *err)
 {
     struct atlas *atlas = v->handler->atlas;
     int64_t now = visit_mono_ms(v);
-    int64_t until = now + REFRESH_MAX_MS;
+    int64_t wait = v->handler->list_wait_ms;
+    int64_t until = now + (wait ? wait : HANDLER_LIST_WAIT_MS);
     enum err_code rc = scope_resolve(&v->scope, atlas, err);
 
     if (rc || !may_refresh(v))

@@ -566,17 +566,24 @@ test_handler_answer__waits_so_long_for_a_list_and_no_longer(void **state)
 {
     static const struct {
         int64_t time_ms;
+        int64_t list_wait_ms;
         int64_t waited_ms;
-    } cases[] = {{30000, 2000}, {3000, (3000 - MARGIN_MS) / 2}};
+    } cases[] = {
+        {30000, 0, 2000},
+        {30000, 7000, 7000},
+        {3000, 0, (3000 - MARGIN_MS) / 2},
+        {3000, 7000, (3000 - MARGIN_MS) / 2},
+    };
 
     (void)state;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct theatre t;
         struct handler_event event;
         int64_t began;
 
         theatre_init(&t, NULL);
         began = t.stage.fake.mono_ms;
+        t.handler.list_wait_ms = cases[i].list_wait_ms;
         stage_answer(&t.stage, HOME, (struct fake_answer){.hangs = true});
         event = event_at("{\"actionGroup\":\"g\",\"apiPath\":\"" COUNT
                          "\",\"parameters\":[{\"name\":\"regions\","

@@ -8,7 +8,8 @@ import subprocess
 
 import pytest
 
-from harness import (BOOTSTRAP, ROOT, TIMEOUT_S, WRAPPER, environment, event,
+import relay
+from harness import (BOOTSTRAP, ROOT, TIMEOUT_S, WRAPPER, Sim, environment, event,
                      run, run_event, start)
 
 
@@ -129,6 +130,17 @@ def test_general_endpoint_is_used_when_there_is_none_for_ec2(sim):
     env = dict(sim.env)
     env["AWS_ENDPOINT_URL"] = env.pop("AWS_ENDPOINT_URL_EC2")
     assert run_event(event(), env=env).body == sim.answers("count")
+
+
+def test_command_waits_for_a_list_of_regions_that_is_slow():
+    """Longer than a function, whose waiting is paid for, does."""
+    regions = ["eu-west-1", "us-east-1"]
+    with Sim("--plain", "--regions", ",".join(regions)) as sim:
+        with relay.Relay(sim.port, regions) as network:
+            network.set_fault("us-east-1", "slow-first-byte", 3,
+                              action="DescribeRegions")
+            reply = run_event(event(), env=dict(sim.env, **network.env))
+        assert reply.body == sim.answers("count")
 
 
 def test_json_log_lines_are_objects_with_level_and_timestamp(sim):
