@@ -1,8 +1,18 @@
 # Steps of a check, for the programs here: sourced, from the project's root.
 # shellcheck shell=bash
 log=$(mktemp)
-trap 'rm -f "$log" "$log.beside"' EXIT
 failed=()
+beside= # the process group of what runs in the background
+
+# Nothing goes on when this ends, however it ends.
+clean_up() {
+    [ -z "$beside" ] || kill -- "-$beside" 2>/dev/null
+    [ ! -s "$log.beside" ] || tail -n 50 "$log.beside"
+    rm -f "$log" "$log.beside"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 
 step() { # NAME COMMAND...
     local name=$1 begin=$SECONDS status=0
@@ -15,13 +25,22 @@ step() { # NAME COMMAND...
     return "$status"
 }
 
-# Prints what steps in the background said, once they have ended.
-await() { # NAME PID
+# Runs a command in the background, in a process group of its own.
+start_beside() { # COMMAND...
+    set -m
+    "$@" >"$log.beside" 2>&1 </dev/null &
+    beside=$!
+    set +m
+}
+
+# Waits for it to end, and prints what it said.
+await_beside() {
     local status=0
-    wait "$2" || status=$?
+    wait "$beside" || status=$?
+    beside=
     mv "$log.beside" "$log"
     cat "$log"
-    [ "$status" = 0 ] || failed+=("$1")
+    [ "$status" = 0 ] || failed+=(beside)
 }
 
 # The last line of tests that were just run.
