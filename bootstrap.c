@@ -41,9 +41,10 @@
 #define COMMAND_ANSWER_MAX ((size_t)512 * 1024 * 1024)
 /* Bytes of findings kept in one region: more hardly fits an answer. */
 #define ROWS_MAX ((size_t)64 * 1024 * 1024)
-/* A function keeps what fills its answer, since "after" gets to the rest: what
- * is kept of a row is hardly longer than its text in the answer. */
-#define ROWS_PER_BUDGET 2
+/* A function keeps what fills its answer, since "after" gets to the rest. What
+ * is kept of a row is hardly longer than its text there, unless most of its
+ * many groups are closed: for those is the rest. */
+#define ROWS_PER_BUDGET 4
 
 /* What lives as long as the process. */
 struct parts {

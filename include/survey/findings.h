@@ -3,8 +3,8 @@
  * the storage of the folds that list instances.
  *
  * What is kept at the limit does not depend on the order of arrival: the rows
- * with the smallest ids that fit. The rest is counted, and so are those up to
- * the place from which the answer goes on ("after").
+ * with the smallest ids that fit, one at least. The rest is counted, and so are
+ * those up to the place from which the answer goes on ("after").
  */
 #ifndef SURVEY_FINDINGS_H
 #define SURVEY_FINDINGS_H

@@ -244,6 +244,7 @@ static void sort_unique(struct findings *f)
  */
 static void settle(struct findings *f)
 {
+    size_t rows_max = f->options.limits.rows_max;
     size_t first = 0;
     size_t end;
     size_t bytes = 0;
@@ -254,7 +255,8 @@ static void settle(struct findings *f)
     for (end = first; end < f->nrows; end++) {
         /* What it says, not how it is kept. */
         bytes += sizeof(f->rows[end]) + finding_size(&f->rows[end]);
-        if (bytes > f->options.limits.rows_max)
+        /* One row always, or there would be no place to go on from. */
+        if (bytes > rows_max && (end > first || rows_max == 0))
             break;
     }
     if (end < f->nrows)
