@@ -33,6 +33,7 @@ BOOTSTRAP = ROOT / os.environ.get("EC2SWEEP_BOOTSTRAP", BUILD / "bootstrap")
 WRAPPER = shlex.split(os.environ.get("EC2SWEEP_WRAPPER", ""))
 # Patience, not expectation: valgrind is some 30 times slower, qemu 10.
 TIMEOUT_S = 300 if WRAPPER else 60
+DEADLINE_MS = 120_000 if WRAPPER else 30_000  # of an event, unless it says
 PATIENCE = {"INIT_BUDGET_MS": "9000"} if WRAPPER else {}
 
 # Exit statuses that no program of ours uses.
@@ -451,6 +452,7 @@ class Runtime:
     def invoke(self, what, **options):
         """The Answer to an event (see RuntimeApi.invoke)."""
         options.setdefault("timeout", TIMEOUT_S)
+        options.setdefault("deadline_ms", DEADLINE_MS)
         try:
             return self.api.invoke(what, alive=lambda: self.alive, **options)
         except AssertionError as late:
