@@ -41,9 +41,8 @@
 #define COMMAND_ANSWER_MAX ((size_t)512 * 1024 * 1024)
 /* Bytes of findings kept in one region: more hardly fits an answer. */
 #define ROWS_MAX ((size_t)64 * 1024 * 1024)
-/* A function keeps what fills its answer, since "after" gets to the rest. What
- * is kept of a row is hardly longer than its text there, unless most of its
- * many groups are closed: for those is the rest. */
+/* A function keeps what fills its answer more than once, since "after" gets to
+ * the rest: what is kept of a row is hardly longer than its text there. */
 #define ROWS_PER_BUDGET 4
 
 /* What lives as long as the process. */

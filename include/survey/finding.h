@@ -33,8 +33,8 @@ enum finding_field {
 
 /* Read it by the functions below. */
 struct finding {
-    const char *packed; /* terminated texts, then terminated group ids */
-    uint32_t kept;      /* which texts */
+    char *packed;  /* terminated texts, then terminated group ids */
+    uint32_t kept; /* which texts */
     uint32_t ngroup_ids;
 };
 
@@ -68,5 +68,10 @@ struct finding_groups {
 };
 struct finding_groups finding_groups(const struct finding *finding);
 bool finding_groups_next(struct finding_groups *groups, struct span *id);
+
+/* Forgets the other group ids than those that keep() says to keep. */
+void finding_filter_groups(struct finding *finding,
+                           bool (*keep)(const void *arg, struct span id),
+                           const void *arg);
 
 #endif

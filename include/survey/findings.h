@@ -81,9 +81,10 @@ void findings_rollback(struct findings *f);
 void findings_restart(struct findings *f);
 void findings_reset(struct findings *f);
 
-/* Keeps the rows that keep() says to; all must be committed. */
+/* Keeps the rows that keep() says to, which may filter their groups; all must
+ * be committed. */
 void findings_filter(struct findings *f,
-                     bool (*keep)(const void *arg, const struct finding *row),
+                     bool (*keep)(const void *arg, struct finding *row),
                      const void *arg);
 
 /*

@@ -324,15 +324,16 @@ static void groups_event(struct exposure_state *s, enum fold_event event)
     }
 }
 
-static bool is_exposed(const void *state, const struct finding *row)
+static bool is_open(const void *state, struct span id)
 {
-    struct finding_groups groups = finding_groups(row);
-    struct span id;
+    return find_group(state, id) != NULL;
+}
 
-    while (finding_groups_next(&groups, &id))
-        if (find_group(state, id))
-            return true;
-    return false;
+/* Closed groups are not told, so they take no room among the rows either. */
+static bool is_exposed(const void *state, struct finding *row)
+{
+    finding_filter_groups(row, is_open, state);
+    return row->ngroup_ids > 0;
 }
 
 /* Before the groups are known pending_max is the limit, see above. */

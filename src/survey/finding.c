@@ -127,3 +127,21 @@ bool finding_groups_next(struct finding_groups *groups, struct span *id)
     groups->left--;
     return true;
 }
+
+void finding_filter_groups(struct finding *finding,
+                           bool (*keep)(const void *arg, struct span id),
+                           const void *arg)
+{
+    struct finding_groups groups = finding_groups(finding);
+    char *to = finding->packed + (groups.at - finding->packed);
+    struct span id;
+
+    finding->ngroup_ids = 0;
+    while (finding_groups_next(&groups, &id)) {
+        if (!keep(arg, id))
+            continue;
+        memmove(to, id.p, id.len + 1);
+        to += id.len + 1;
+        finding->ngroup_ids++;
+    }
+}

@@ -208,7 +208,7 @@ void findings_reset(struct findings *f)
 }
 
 void findings_filter(struct findings *f,
-                     bool (*keep)(const void *arg, const struct finding *row),
+                     bool (*keep)(const void *arg, struct finding *row),
                      const void *arg)
 {
     size_t n = 0;

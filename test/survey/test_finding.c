@@ -143,6 +143,39 @@ static void test_finding_move__takes_all_along(void **state)
     arena_release(&to);
 }
 
+/* arg: the last letters of the ids to keep. */
+static bool is_among(const void *arg, struct span id)
+{
+    return strchr(arg, id.p[id.len - 1]) != NULL;
+}
+
+static void test_finding_filter_groups__keeps_some_in_order(void **state)
+{
+    static const struct {
+        const char *keep;
+        const char *says;
+    } cases[] = {
+        {"1234", "i-1|web|running||||||sg-1 sg-22 sg-3 sg-4 "},
+        {"24", "i-1|web|running||||||sg-22 sg-4 "},
+        {"13", "i-1|web|running||||||sg-1 sg-3 "},
+        {"4", "i-1|web|running||||||sg-4 "},
+        {"x", "i-1|web|running||||||"},
+    };
+    struct arena arena = ARENA_INIT(4096);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct finding finding = pack(
+            &arena, "i-1=running|Name=web|sg-1 sg-22 sg-3 sg-4", ALL_TEXTS);
+
+        finding_filter_groups(&finding, is_among, cases[i].keep);
+        assert_says(&finding, cases[i].says);
+        finding_filter_groups(&finding, is_among, cases[i].keep);
+        assert_says(&finding, cases[i].says);
+    }
+    arena_release(&arena);
+}
+
 static void test_finding_compare__goes_by_the_id(void **state)
 {
     static const char *const ids[] = {"", "i", "i-", "i-1", "i-10", "i-2"};
@@ -173,6 +206,7 @@ int main(void)
         cmocka_unit_test(test_finding_pack__has_room_for_the_longest_texts),
         cmocka_unit_test(test_finding_pack__leaves_all_as_it_was_without_room),
         cmocka_unit_test(test_finding_move__takes_all_along),
+        cmocka_unit_test(test_finding_filter_groups__keeps_some_in_order),
         cmocka_unit_test(test_finding_compare__goes_by_the_id),
     };
 
