@@ -31,8 +31,8 @@ func judgeExactly(rows, want []any) string {
 		last, _ := rows[shown-1].(map[string]any)
 		if said, ok := last["omitted"].(map[string]any); ok {
 			shown--
-			if next, ok := said["next"].(string); shown == 0 || ok && next == "" {
-				return "wrong: it shows nothing, or not where to go on"
+			if next, _ := said["next"].(string); shown == 0 || next == "" {
+				return "wrong: it shows nothing, or does not say where to go on"
 			}
 			if said["total"] != float64(len(want)) || said["shown"] != float64(shown) || shown >= len(want) {
 				return fmt.Sprintf("wrong: it left out %v, but shows %d of %d", said, shown, len(want))

@@ -123,7 +123,7 @@ func (r *report) wrong() error {
 	var failed error
 	for i := range r.Results {
 		s := r.Results[i].summary()
-		if strings.HasPrefix(r.Results[i].Program, "ours") && (s.Failure != "" || s.Verdict != right) {
+		if strings.TrimSuffix(r.Results[i].Program, cut) == "ours" && (s.Failure != "" || s.Verdict != right) {
 			failed = join(failed, fmt.Errorf("%v, %s, %d MB: %s%s", r.Results[i].Fleet, r.Results[i].Question,
 				r.Results[i].MemoryMB, s.Failure, s.Verdict))
 		}
