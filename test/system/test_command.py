@@ -109,6 +109,8 @@ BROKEN_CONFIGURATION = {
     "AWS_CA_BUNDLE": "/no/such/bundle.pem",
     "AWS_ENDPOINT_URL_EC2": "not a url",
     "AWS_REGION": "us-east-1.evil.example",
+    "AWS_USE_DUALSTACK_ENDPOINT": "maybe",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "maybe",
 }
 
 
