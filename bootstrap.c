@@ -34,8 +34,7 @@
 #define MAX_CONNECTIONS 256
 /* A command has no caller with a clock; this is its deadline. */
 #define COMMAND_TIMEOUT_MS 120000
-/* Nobody pays for its waiting: the account's own list of regions is worth it.
- */
+/* Nobody pays for its waiting, and the account's own list is worth it. */
 #define COMMAND_LIST_WAIT_MS 20000
 /* Its answer is not bound by Lambda's limit, only by reason. */
 #define COMMAND_ANSWER_MAX ((size_t)512 * 1024 * 1024)

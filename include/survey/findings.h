@@ -3,8 +3,9 @@
  * the storage of the folds that list instances.
  *
  * What is kept at the limit does not depend on the order of arrival: the rows
- * with the smallest ids that fit, one at least. The rest is counted, and so are
- * those up to the place from which the answer goes on ("after").
+ * with the smallest ids that fit, and one whatever its size, but none where the
+ * limit is 0. The rest is counted, and so are those up to the place from which
+ * the answer goes on ("after").
  */
 #ifndef SURVEY_FINDINGS_H
 #define SURVEY_FINDINGS_H
@@ -30,7 +31,7 @@ enum findings_part {
     FINDINGS_NAMES = 1U << 0,
     FINDINGS_PUBLIC = 1U << 1, /* public IPv4 address, IPv6 address */
     FINDINGS_PRIVATE = 1U << 2,
-    FINDINGS_GROUPS = 1U << 3,
+    FINDINGS_GROUPS = 1U << 3, /* sorted, each once */
 };
 
 struct findings_mark {

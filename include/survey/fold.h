@@ -38,7 +38,7 @@ enum fold_event {
 
 struct fold_limits {
     size_t pending_max; /* bytes of instances kept until the groups are known */
-    size_t rows_max;    /* bytes of findings kept in one region */
+    size_t rows_max;    /* bytes of findings kept in one region; 0: none */
     /* Instances from which on a region is asked by group; 0: never. */
     uint64_t by_group_min;
 };

@@ -268,7 +268,7 @@ static void test_findings_end__sorts_and_drops_repeated_ids(void **state)
 static void test_findings_end__keeps_the_smallest_ids_that_fit(void **state)
 {
     (void)state;
-    for (size_t max = 0; max < 60 * 35; max += 245) {
+    for (size_t max = 0; max < NUMBERS * 35; max += 245) {
         /* A row: 19 bytes of texts and 16 to find them. */
         size_t expected = max / 35;
 
