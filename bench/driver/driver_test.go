@@ -155,13 +155,13 @@ func TestReadRegions(t *testing.T) {
 }
 
 func TestLargeMarkdown(t *testing.T) {
-	r := &report{Wide: true}
+	r := &report{Wide: true, Date: "today", Command: "make", Machine: "here", TCP: "cubic"}
 	for _, w := range largePlan() {
 		r.Results = append(r.Results, result{cell: w.cell, Program: "ours", Title: w.title, Lives: []life{{
 			Invocations: []invocation{{DurationMs: 100, Verdict: right}, {DurationMs: 2000, CPUMs: 30, Verdict: right}}}}})
 	}
 	text := r.largeMarkdown()
-	for _, want := range []string{pagesTable, exposureTable, growthTable, startTable,
+	for _, want := range []string{"today, by `make`, here, TCP with cubic.\n", pagesTable, exposureTable, growthTable, startTable,
 		"| 1 × 50,000 | count | 1769 | PAGES_PARALLEL=on | 100 | 2,000 | 30 | 0 | 0 | right |\n"} {
 		if strings.Count(text, want) != 1 {
 			t.Errorf("%q is not there once:\n%s", want, text)

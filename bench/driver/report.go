@@ -25,13 +25,14 @@ type report struct {
 	Machine string   `json:"machine"`
 	Version string   `json:"version"` // of our program
 	Wide    bool     `json:"wideAreaNetwork"`
+	TCP     string   `json:"congestionControl,omitempty"`
 	Limits  string   `json:"noLimitsBecause,omitempty"` // "": as Lambda's
 	Results []result `json:"results"`
 }
 
 func newReport(o *options, n *network) *report {
 	r := &report{Date: time.Now().UTC().Format("2006-01-02 15:04 UTC"), Command: command(o),
-		Machine: machine(), Wide: n.isWide()}
+		Machine: machine(), Wide: n.isWide(), TCP: n.tcp}
 	if out, err := exec.Command(o.bootstrap, "--version").Output(); err == nil {
 		r.Version = strings.TrimSpace(string(out))
 	}
@@ -245,7 +246,11 @@ func (r *report) markdown() string {
 
 // head says what was measured, when and where.
 func (r *report) head(b *strings.Builder) {
-	fmt.Fprintf(b, "%s, by `%s`, %s.\n", r.Date, r.Command, r.Machine)
+	fmt.Fprintf(b, "%s, by `%s`, %s", r.Date, r.Command, r.Machine)
+	if r.TCP != "" {
+		fmt.Fprintf(b, ", TCP with %s", r.TCP)
+	}
+	b.WriteString(".\n")
 	if !r.Wide {
 		b.WriteString("\n**On the loopback: round trips take no time, kB are those of bodies alone.**\n")
 	}
