@@ -57,6 +57,12 @@ NODISCARD enum err_code http_run(struct http *http, int64_t until_ms,
                                  const bool *stop, struct err *err);
 
 /*
+ * True while no transfer is on its way to a connection: each that was started
+ * has sent its request, or has ended. To stop http_run() by.
+ */
+const bool *http_all_connected(const struct http *http);
+
+/*
  * Milliseconds spent waiting in the poll so far: the clock for "no answer",
  * which stands still while this process is busy with what did come.
  */

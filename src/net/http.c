@@ -49,6 +49,7 @@ enum err_code http_new(const struct http_options *options, struct http **out,
         return err_nomem(err, "http");
     }
     http->options = *options;
+    http->all_connected = true;
     http->multi = curl_multi_init();
     http->url = curl_url();
     if (!http->multi || !http->url) {
@@ -143,6 +144,11 @@ enum err_code http_run(struct http *http, int64_t until_ms, const bool *stop,
             rc = take_turn(http, err);
     }
     return rc;
+}
+
+const bool *http_all_connected(const struct http *http)
+{
+    return &http->all_connected;
 }
 
 int64_t http_waited_ms(const struct http *http)

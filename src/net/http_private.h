@@ -39,6 +39,7 @@ struct http_transfer {
     unsigned roots_round; /* http->roots_round when it was started */
     bool fresh;           /* a socket was opened for it */
     bool connected;
+    bool counted;      /* in http->nconnecting */
     bool stopped;      /* on_body said so */
     bool in_header;    /* it has begun and not ended */
     size_t header_len; /* of the response, bytes so far */
@@ -58,6 +59,8 @@ struct http {
     struct http_list idle;      /* kept to be used again */
     struct http_timer *timers;  /* earliest first */
     struct http_timer *firing;  /* due, their turn comes */
+    size_t nconnecting;         /* started, and not connected */
+    bool all_connected;         /* there are none of those */
     int64_t waited_ms;
     struct http_stats stats;
 };
@@ -69,6 +72,9 @@ void http_list_move(struct http_transfer *transfer, struct http_list *list);
 NODISCARD enum err_code http_setup(struct http_transfer *transfer,
                                    const struct http_request *request,
                                    struct err *err);
+
+/* Counts it among those that are connecting, or no longer. */
+void http_set_connecting(struct http_transfer *transfer, bool connecting);
 
 /* Wipes and frees the copies of the request's headers. */
 void http_drop_headers(struct http_transfer *transfer);

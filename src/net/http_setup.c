@@ -80,6 +80,16 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
     return t->header_len <= HTTP_HEADER_MAX ? len : CURL_WRITEFUNC_ERROR;
 }
 
+void http_set_connecting(struct http_transfer *transfer, bool connecting)
+{
+    struct http *http = transfer->http;
+
+    if (transfer->counted != connecting)
+        http->nconnecting += connecting ? 1 : (size_t)-1;
+    transfer->counted = connecting;
+    http->all_connected = http->nconnecting == 0;
+}
+
 /* The connection stands and the request is about to be sent. */
 static int on_connected(void *arg, char *peer_ip, char *own_ip, int peer_port,
                         int own_port)
@@ -98,6 +108,7 @@ static int on_connected(void *arg, char *peer_ip, char *own_ip, int peer_port,
         t->http->stats.reused++;
     t->fresh = false;
     t->connected = true;
+    http_set_connecting(t, false);
     /* If this kept connection turns out to be dead, so are the others that
      * were idle as long: the library is not to try them one by one. */
     (void)curl_easy_setopt(t->easy, CURLOPT_MAXAGE_CONN, 1L);
@@ -117,6 +128,7 @@ static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
     if (t->connected) {
         t->connected = false;
         t->connect_since_ms = t->http->waited_ms;
+        http_set_connecting(t, true);
     }
     if (t->route == HTTP_DIRECT)
         return CURL_SOCKOPT_OK;

@@ -99,6 +99,7 @@ static struct http_transfer *transfer_new(struct http *http)
  */
 static void recycle(struct http_transfer *t)
 {
+    http_set_connecting(t, false);
     http_drop_headers(t);
     curl_easy_cleanup(t->easy);
     t->easy = NULL;
@@ -117,6 +118,7 @@ static void line_up(struct http_transfer *t)
     t->connect_since_ms = t->http->waited_ms;
     t->fresh = false;
     t->connected = false;
+    http_set_connecting(t, true);
     t->sent_real_ms = 0;
     t->rtt_us = 0;
     t->in_header = false;

@@ -422,6 +422,49 @@ static void test_http_start__connected_in_time_may_be_silent(void **state)
     exchange_release(&x);
 }
 
+/* --- who is connected ------------------------------------------------------*/
+
+static void test_http_all_connected__tells_who_is_on_the_way(void **state)
+{
+    struct world *w = *state;
+    const bool *all = http_all_connected(w->http);
+    struct exchange x = {0};
+    struct exchange y = {0};
+    struct full_listener full;
+    int64_t from = now(w);
+
+    full_listener_init(&full);
+    assert_true(*all);
+    start(w, &x, "/silent");
+    assert_false(*all);
+    assert_int_equal(http_run(w->http, from + 5000, all, NULL), ERR_OK);
+    assert_true(*all);
+    assert_true(http_is_connected(x.transfer));
+    assert_in_range(now(w) - from, 0, 4000);
+    /* One that fails is on its way no more. */
+    start_on(w, &y, full.port, 60);
+    run_for(w, 1);
+    assert_false(*all);
+    assert_int_equal(http_run(w->http, now(w) + 5000, all, NULL), ERR_OK);
+    assert_int_equal(y.result.failure, HTTP_CONNECT_TIMEOUT);
+    assert_true(*all);
+    http_cancel(x.transfer);
+    exchange_release(&x);
+    exchange_release(&y);
+    full_listener_release(&full);
+}
+
+static void test_http_all_connected__cancelling_is_no_way_to_connect(void **s)
+{
+    struct world *w = *s;
+    struct exchange x = {0};
+
+    start(w, &x, "/plain");
+    http_cancel(x.transfer);
+    assert_true(*http_all_connected(w->http));
+    exchange_release(&x);
+}
+
 /* --- callbacks that start and cancel ---------------------------------------*/
 
 static void cancel_the_other(struct exchange *x)
@@ -596,6 +639,12 @@ int main(void)
             tear_down),
         cmocka_unit_test_setup_teardown(
             test_http_start__connected_in_time_may_be_silent, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_http_all_connected__tells_who_is_on_the_way, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_http_all_connected__cancelling_is_no_way_to_connect, set_up,
             tear_down),
         cmocka_unit_test_setup_teardown(
             test_http_cancel__of_another_in_its_callbacks, set_up, tear_down),

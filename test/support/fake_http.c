@@ -36,8 +36,9 @@ struct http_transfer {
     http_body_fn on_body;
     http_done_fn on_done;
     void *arg;
-    size_t given;   /* bytes of the body */
-    int64_t due_ms; /* of the next piece or the end */
+    size_t given;         /* bytes of the body */
+    int64_t due_ms;       /* of the next piece or the end */
+    int64_t connected_ms; /* CLOCK_NEVER: it will not be */
     int64_t sent_real_ms;
     bool over; /* done or cancelled: freed at the end of the turn */
 };
@@ -57,6 +58,7 @@ struct http {
     int64_t run_fails_at_ms; /* CLOCK_NEVER: it does not */
     enum err_code run_failure;
     int64_t waited_ms;
+    bool all_connected;
     struct http_stats stats;
 };
 
@@ -110,6 +112,7 @@ enum err_code http_new(const struct http_options *options, struct http **out,
     http->records_end = &http->records;
     http->transfers_end = &http->transfers;
     http->run_fails_at_ms = CLOCK_NEVER;
+    http->all_connected = true;
     http->fake = options->clock->arg;
     assert_ptr_equal(&http->fake->clock, options->clock);
     *out = http;
@@ -270,6 +273,12 @@ static bool goes_out(enum http_failure failure)
     return true;
 }
 
+static bool has_connection(enum http_failure failure)
+{
+    return failure != HTTP_RESOLVE && failure != HTTP_CONNECT &&
+           failure != HTTP_CONNECT_TIMEOUT;
+}
+
 static void set_script(struct http_transfer *t,
                        const struct http_request *request)
 {
@@ -285,6 +294,18 @@ static void set_script(struct http_transfer *t,
     if (answer->status == 0 && (answer->failure == HTTP_OK || answer->body_len))
         answer->status = 200;
     t->due_ms = clock_add(t->http->fake->mono_ms, answer->after_ms);
+    t->connected_ms =
+        has_connection(answer->failure)
+            ? clock_add(t->http->fake->mono_ms, answer->connect_ms)
+            : CLOCK_NEVER;
+}
+
+static void note_connected(struct http *http)
+{
+    http->all_connected = true;
+    for (struct http_transfer *t = http->transfers; t; t = t->next)
+        if (!t->over && !http_is_connected(t))
+            http->all_connected = false;
 }
 
 enum err_code http_start(struct http *http, const struct http_request *request,
@@ -302,6 +323,7 @@ enum err_code http_start(struct http *http, const struct http_request *request,
     http->transfers_end = &t->next;
     t->record = add_record(http, request);
     set_script(t, request);
+    note_connected(http);
     http->stats.requests++;
     http->stats.connections++;
     if (out)
@@ -323,12 +345,14 @@ void http_cancel(struct http_transfer *transfer)
     transfer->record->request.cancelled = true;
 }
 
-/* All but those that are to end before they have a connection. */
 bool http_is_connected(const struct http_transfer *transfer)
 {
-    return transfer->answer.failure != HTTP_RESOLVE &&
-           transfer->answer.failure != HTTP_CONNECT &&
-           transfer->answer.failure != HTTP_CONNECT_TIMEOUT;
+    return transfer->connected_ms <= transfer->http->fake->mono_ms;
+}
+
+const bool *http_all_connected(const struct http *http)
+{
+    return &http->all_connected;
 }
 
 bool http_response_header(const struct http_transfer *transfer,
@@ -375,6 +399,7 @@ static bool give_piece(struct http_transfer *t)
     t->given += len;
     wanted = !t->on_body || t->on_body(t->arg, piece, len);
     free(piece);
+    t->record->request.stopped = !wanted;
     if (!t->over && !wanted)
         finish(t, HTTP_STOPPED);
     return !t->over;
@@ -458,9 +483,14 @@ static int64_t next_event(const struct http *http, int64_t until_ms)
 
     if (http->timers && http->timers->due_ms < next)
         next = http->timers->due_ms;
-    for (struct http_transfer *t = http->transfers; t; t = t->next)
-        if (!t->over && t->due_ms < next)
+    for (struct http_transfer *t = http->transfers; t; t = t->next) {
+        if (t->over)
+            continue;
+        if (t->due_ms < next)
             next = t->due_ms;
+        if (!http_is_connected(t) && t->connected_ms < next)
+            next = t->connected_ms;
+    }
     return next;
 }
 
@@ -477,6 +507,7 @@ static size_t take_turn(struct http *http)
         reap(http, false);
         events += more;
     } while (more && events < EVENTS_MAX);
+    note_connected(http);
     return events;
 }
 

@@ -39,6 +39,7 @@ struct fake_answer {
     const char *host;     /* of the URL, without the port; NULL: any */
     const char *body_has; /* part of the request's body; NULL: any */
     unsigned times;       /* requests it serves; 0: one */
+    int64_t connect_ms;   /* from http_start() to the connection */
     int64_t after_ms;     /* from http_start() to the first piece */
     int64_t gap_ms;       /* between pieces */
     size_t piece;         /* bytes a piece; 0: the body is one piece */
@@ -86,6 +87,7 @@ struct fake_request {
     int64_t started_ms; /* clock_mono_ms */
     int64_t ended_ms;   /* on_done or cancel; CLOCK_NEVER: in flight */
     bool cancelled;
+    bool stopped; /* on_body wanted no more, so the connection is lost */
 };
 
 /* From so long from now on http_run() fails, as it does when poll(2) does. */
