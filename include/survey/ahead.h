@@ -46,20 +46,27 @@ NODISCARD enum err_code ahead_new(const struct ahead_options *options,
 void ahead_free(struct ahead *ahead);
 
 /*
- * Asks all regions that may be asked, until until_ms (mono) at most; nothing
- * is in flight afterwards. Regions that were not reached are noted as missed.
- * For the main line, once. As sweep_run(); ERR_LIMIT: too many regions.
+ * Asks all regions that may be asked, and returns when all are connected to or
+ * failed, at until_ms (mono) at the latest: what an event asks about near
+ * regions shall not wait for the far ones' answers. These come in during every
+ * later http_run(), until until_ms. Where regions have many instances, where
+ * none has answered yet, or max_age_ms is 0, it waits for all, and nothing is
+ * in flight afterwards. Regions that were not reached are noted as missed. For
+ * the main line, once. As sweep_run(); ERR_LIMIT: too many regions.
  */
 NODISCARD enum err_code ahead_run(struct ahead *ahead, int64_t until_ms,
                                   struct err *err);
 
 /*
- * Gives sweep, which has not run, what was found for these criteria, if it is
- * not too old: the number of regions that need not be asked. All else is
- * dropped, so only the first call gives anything. ahead must outlive sweep.
+ * Gives sweep, which has not run, what is found for these criteria, if it is
+ * not too old, and the connections for the rest; see sweep_adopt(). Only the
+ * first call gives what is found. ahead must outlive sweep.
  */
-size_t ahead_give(struct ahead *ahead, const struct criteria *criteria,
-                  struct sweep *sweep);
+void ahead_give(struct ahead *ahead, const struct criteria *criteria,
+                struct sweep *sweep);
+
+/* Frees what nobody can want any more, between two questions. */
+void ahead_tidy(struct ahead *ahead);
 
 /* The time of day of which that tells, ms: when it was asked for. */
 int64_t ahead_real_ms(const struct ahead *ahead);

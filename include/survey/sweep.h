@@ -63,12 +63,17 @@ NODISCARD enum err_code sweep_new(const struct sweep_options *options,
 void sweep_free(struct sweep *sweep);
 
 /*
- * Takes over from a sweep that asked ahead, and has run, the regions in which
- * it has all the folds of this one; these are not asked again. Returns their
- * number. Their states go on borrowing what ahead's options borrowed. Before
+ * Takes over from a sweep that asked ahead the regions in which it has all the
+ * folds of this one; these are not asked again. A region where ahead has not
+ * ended is asked only when it has, on the connections that it then leaves, or
+ * is taken over. Not gives: nothing is taken over. Their states go on borrowing
+ * what ahead's options borrowed, and ahead must outlive this one. Before
  * sweep_run().
  */
-size_t sweep_adopt(struct sweep *sweep, struct sweep *ahead);
+void sweep_adopt(struct sweep *sweep, struct sweep *ahead, bool gives);
+
+/* How many regions were taken over so far. */
+size_t sweep_nadopted(const struct sweep *sweep);
 
 /*
  * Starts all regions, the farthest first, and runs the poll until all have
@@ -78,6 +83,23 @@ size_t sweep_adopt(struct sweep *sweep, struct sweep *ahead);
  * still good, the others fail with FAILURE_INTERNAL or FAILURE_NOMEM.
  */
 NODISCARD enum err_code sweep_run(struct sweep *sweep, struct err *err);
+
+/*
+ * As sweep_run(), but returns as soon as all regions are connected to or have
+ * ended. What is in flight then goes on in every later http_run(), and ends at
+ * the deadline at the latest.
+ */
+NODISCARD enum err_code sweep_connect(struct sweep *sweep, struct err *err);
+
+/* Runs the poll until what sweep_connect() left in flight has ended. */
+NODISCARD enum err_code sweep_await(struct sweep *sweep, struct err *err);
+
+/* What sweep_connect() left in flight has no more time: the next http_run()
+ * takes what has come, and ends the rest. */
+void sweep_expire(struct sweep *sweep);
+
+/* How many regions have ended so far. */
+size_t sweep_nended(const struct sweep *sweep);
 
 /* Region i in the order of the names; n in all. */
 size_t sweep_nregions(const struct sweep *sweep);

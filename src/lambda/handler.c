@@ -192,9 +192,7 @@ static enum err_code ask(struct visit *v, struct err *err)
     if (rc)
         return rc;
     if (v->handler->ahead)
-        v->nahead = ahead_give(v->handler->ahead, &v->criteria, v->sweep);
-    if (v->nahead)
-        v->as_of_ms = ahead_real_ms(v->handler->ahead);
+        ahead_give(v->handler->ahead, &v->criteria, v->sweep);
     if (sweep_nregions(v->sweep) &&
         atlas_is_older_than(atlas, ATLAS_MAX_AGE_MS) && may_refresh(v))
         atlas_refresh(atlas, &v->refresh_stats, v->deadline_ms);
@@ -205,6 +203,9 @@ static enum err_code ask(struct visit *v, struct err *err)
         log_write(LOG_ERROR, "the poll failed",
                   LOG_FIELDS(LOG_STR("error", err_text(&poll_err))));
     atlas_cancel_refresh(atlas);
+    v->nahead = sweep_nadopted(v->sweep);
+    if (v->nahead)
+        v->as_of_ms = ahead_real_ms(v->handler->ahead);
     return ERR_OK;
 }
 
@@ -387,6 +388,8 @@ enum err_code handler_answer(const struct handler *handler,
     if (!rc)
         rc = render(&v, out, err);
     sweep_free(v.sweep);
+    if (handler->ahead)
+        ahead_tidy(handler->ahead);
     free(v.names);
     scope_release(&v.scope);
     buf_release(&v.body);

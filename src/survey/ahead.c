@@ -7,14 +7,21 @@
 /* The least that EC2 takes for MaxResults. */
 #define CONNECT_PAGE_MAX 5
 
+/* Instances in a region, as a mean of those that have answered: with more, the
+ * far regions' answers are read in INIT. On a fourteenth of a CPU their 40 us
+ * each would cost all questions more than those about near regions gain. */
+#define LIGHT_MAX 20
+
 struct ahead {
     struct ahead_options options;
     struct criteria criteria; /* of a question without parameters */
     const struct fold *folds[SWEEP_FOLDS_MAX];
     size_t nfolds;
     struct sweep *sweep; /* NULL: nothing to give */
+    int64_t patience_ms; /* that EC2 has from then on */
     int64_t asked_boot_ms;
     int64_t asked_real_ms;
+    bool given; /* a question had its chance */
 };
 
 static const struct clock *clock_of(const struct ahead *ahead)
@@ -74,6 +81,32 @@ void ahead_free(struct ahead *ahead)
     free(ahead);
 }
 
+static void drop(struct ahead *ahead)
+{
+    sweep_free(ahead->sweep);
+    ahead->sweep = NULL;
+}
+
+/* Whether it is good to wait for the rest: it is much, or keeps nobody. */
+static bool is_worth_waiting(const struct sweep *sweep)
+{
+    size_t n = sweep_nended(sweep);
+
+    return n == 0 || sweep_ninstances(sweep) > LIGHT_MAX * (uint64_t)n;
+}
+
+static enum err_code ask_all(struct ahead *ahead, struct err *err)
+{
+    enum err_code rc;
+
+    if (!ahead->options.max_age_ms)
+        return sweep_run(ahead->sweep, err);
+    rc = sweep_connect(ahead->sweep, err);
+    if (!rc && is_worth_waiting(ahead->sweep))
+        rc = sweep_await(ahead->sweep, err);
+    return rc;
+}
+
 static enum err_code run_over(struct ahead *ahead, const char *const *names,
                               size_t n, int64_t until_ms, struct err *err)
 {
@@ -92,13 +125,12 @@ static enum err_code run_over(struct ahead *ahead, const char *const *names,
 
     if (rc)
         return rc;
+    ahead->patience_ms = until_ms - clock_mono_ms(clock_of(ahead));
     ahead->asked_boot_ms = clock_boot_ms(clock_of(ahead));
     ahead->asked_real_ms = clock_real_ms(clock_of(ahead));
-    rc = sweep_run(ahead->sweep, err);
-    if (rc || !ahead->options.max_age_ms) {
-        sweep_free(ahead->sweep);
-        ahead->sweep = NULL;
-    }
+    rc = ask_all(ahead, err);
+    if (rc || !ahead->options.max_age_ms)
+        drop(ahead);
     return rc;
 }
 
@@ -130,27 +162,34 @@ out:
 }
 
 /* A suspended machine shows in one clock, one set back in the other. */
-static bool is_fresh(const struct ahead *ahead)
+static int64_t age_ms(const struct ahead *ahead)
 {
     int64_t boot_ms = clock_boot_ms(clock_of(ahead)) - ahead->asked_boot_ms;
     int64_t real_ms = clock_real_ms(clock_of(ahead)) - ahead->asked_real_ms;
-    int64_t age_ms = boot_ms > real_ms ? boot_ms : real_ms;
 
-    return age_ms <= ahead->options.max_age_ms;
+    return boot_ms > real_ms ? boot_ms : real_ms;
 }
 
-size_t ahead_give(struct ahead *ahead, const struct criteria *criteria,
-                  struct sweep *sweep)
+void ahead_give(struct ahead *ahead, const struct criteria *criteria,
+                struct sweep *sweep)
 {
-    size_t n = 0;
-
     if (!ahead->sweep)
-        return 0;
-    if (is_fresh(ahead) && criteria_equal(criteria, &ahead->criteria))
-        n = sweep_adopt(sweep, ahead->sweep);
-    sweep_free(ahead->sweep);
-    ahead->sweep = NULL;
-    return n;
+        return;
+    sweep_adopt(sweep, ahead->sweep,
+                !ahead->given && age_ms(ahead) <= ahead->options.max_age_ms &&
+                    criteria_equal(criteria, &ahead->criteria));
+    ahead->given = true;
+    /* Suspended in between: the peers may be gone, nobody waits for them. */
+    if (age_ms(ahead) > ahead->patience_ms)
+        sweep_expire(ahead->sweep);
+    ahead_tidy(ahead);
+}
+
+void ahead_tidy(struct ahead *ahead)
+{
+    if (ahead->given && ahead->sweep &&
+        sweep_nended(ahead->sweep) == sweep_nregions(ahead->sweep))
+        drop(ahead);
 }
 
 int64_t ahead_real_ms(const struct ahead *ahead)

@@ -10,10 +10,16 @@
 #define FIRST_BATCH 2
 
 static void advance(struct task *task);
+static void on_expiry(void *arg);
 
 static int64_t mono_ms(const struct sweep *sweep)
 {
     return clock_mono_ms(aws_client_options(sweep->options.client)->clock);
+}
+
+static struct http *http_of(const struct sweep *sweep)
+{
+    return aws_client_options(sweep->options.client)->http;
 }
 
 /* Whether fold i takes part in a listing of this task. */
@@ -179,6 +185,7 @@ void sweep_end_task(struct task *task)
     if (sweep->options.on_progress)
         sweep->options.on_progress(sweep->options.arg, sweep->nended, sweep->n,
                                    &sweep->stats);
+    sweep_tell_heir(task);
 }
 
 static void fail_task(struct task *task, const struct failure *failure)
@@ -238,6 +245,13 @@ static void on_stream_done(void *arg, const struct failure *failure)
         advance(task);
 }
 
+/* What was asked ahead ends by a timer, after what waited in the sockets has
+ * been read: that may be long after, if the process was frozen. */
+static int64_t deadline_of(const struct sweep *sweep)
+{
+    return sweep->options.ahead_max ? CLOCK_NEVER : sweep->options.deadline_ms;
+}
+
 static void start_stream(struct task *task, enum fold_listing listing,
                          const struct ec2_filter *filter)
 {
@@ -252,7 +266,7 @@ static void start_stream(struct task *task, enum fold_listing listing,
         .ahead_max = sweep->options.ahead_max,
         .sink = &SINK,
         .stats = &sweep->stats,
-        .deadline_ms = sweep->options.deadline_ms,
+        .deadline_ms = deadline_of(sweep),
         .on_done = on_stream_done,
         .arg = stream,
     };
@@ -327,7 +341,7 @@ static void advance(struct task *task)
     sweep_end_task(task);
 }
 
-static void start_task(struct task *task)
+void sweep_start_task(struct task *task)
 {
     const struct sweep_options *options = &task->sweep->options;
     const struct fold_options fold_options = {
@@ -339,6 +353,7 @@ static void start_task(struct task *task)
     };
     struct err err = {0};
 
+    task->started = true;
     for (size_t i = 0; i < options->nfolds; i++) {
         enum err_code rc = options->folds[i]->region_begin(
             &fold_options, &task->result.states[i], &err);
@@ -366,6 +381,7 @@ enum err_code sweep_new(const struct sweep_options *options,
     sweep->budget.nregions = options->nparallel;
     sweep->n = n;
     sweep->done = n == 0;
+    http_timer_init(&sweep->expiry, on_expiry, sweep);
     sweep->tasks = calloc(n ? n : 1, sizeof(*sweep->tasks));
     sweep->order = calloc(n ? n : 1, sizeof(struct task *));
     if (!sweep->tasks || !sweep->order) {
@@ -391,7 +407,9 @@ void sweep_free(struct sweep *sweep)
 {
     if (!sweep)
         return;
+    http_timer_cancel(http_of(sweep), &sweep->expiry);
     for (size_t i = 0; i < sweep->n; i++) {
+        sweep_unlink_task(&sweep->tasks[i]);
         end_streams(&sweep->tasks[i], spread_cancel);
         for (size_t k = 0; k < sweep->options.nfolds; k++)
             sweep->options.folds[k]->region_free(
@@ -515,23 +533,29 @@ static void put_in_order(struct sweep *sweep)
     qsort(sweep->order, sweep->n, sizeof(*sweep->order), by_distance);
 }
 
+/* Not what has been taken over, or may be yet. */
+static bool is_to_start(const struct task *task)
+{
+    return !task->result.ended && !task->awaited && !task->started;
+}
+
 /*
  * The answer comes when the farthest region's has come, so that is asked
  * first, and its request is on its way while those for the nearer ones are
  * signed: on a throttled CPU all of them take longer than a round trip.
  */
-static enum err_code start_all(struct sweep *sweep, struct http *http,
-                               struct err *err)
+static enum err_code start_all(struct sweep *sweep, struct err *err)
 {
     size_t batch = FIRST_BATCH;
     enum err_code rc = ERR_OK;
 
+    sweep->started_ms = mono_ms(sweep);
     put_in_order(sweep);
     for (size_t i = 0; !rc && i < sweep->n; batch *= 2) {
         for (size_t k = 0; k < batch && i < sweep->n; k++, i++)
-            if (!sweep->order[i]->result.ended)
-                start_task(sweep->order[i]);
-        rc = http_run(http, 0, &sweep->done, err);
+            if (is_to_start(sweep->order[i]))
+                sweep_start_task(sweep->order[i]);
+        rc = http_run(http_of(sweep), 0, &sweep->done, err);
     }
     return rc;
 }
@@ -544,19 +568,74 @@ static enum failure_kind kind_of_end(enum err_code rc)
     return rc == ERR_NOMEM ? FAILURE_NOMEM : FAILURE_INTERNAL;
 }
 
-enum err_code sweep_run(struct sweep *sweep, struct err *err)
+/* Nothing is in flight any more. */
+static void finish(struct sweep *sweep, enum err_code rc)
 {
-    struct http *http = aws_client_options(sweep->options.client)->http;
-    enum err_code rc;
-
-    sweep->started_ms = mono_ms(sweep);
-    rc = start_all(sweep, http, err);
-    if (!rc)
-        rc = http_run(http, sweep->options.deadline_ms, &sweep->done, err);
     end_late_tasks(sweep, kind_of_end(rc));
     tell_not_enabled(sweep);
     log_failures(sweep);
+}
+
+static void on_expiry(void *arg)
+{
+    finish(arg, ERR_OK);
+}
+
+/* Runs the poll until the end, unless it has failed already. */
+static enum err_code finish_after(struct sweep *sweep, enum err_code rc,
+                                  struct err *err)
+{
+    if (!rc)
+        rc = http_run(http_of(sweep), sweep->options.deadline_ms, &sweep->done,
+                      err);
+    finish(sweep, rc);
     return rc;
+}
+
+enum err_code sweep_run(struct sweep *sweep, struct err *err)
+{
+    enum err_code rc = start_all(sweep, err);
+
+    return finish_after(sweep, rc, err);
+}
+
+enum err_code sweep_connect(struct sweep *sweep, struct err *err)
+{
+    struct http *http = http_of(sweep);
+    int64_t deadline_ms = sweep->options.deadline_ms;
+    enum err_code rc = start_all(sweep, err);
+
+    if (!rc)
+        rc = http_run(http, deadline_ms, http_all_connected(http), err);
+    if (rc || sweep->done || mono_ms(sweep) >= deadline_ms)
+        finish(sweep, rc);
+    else
+        http_timer_set(http, &sweep->expiry, deadline_ms);
+    return rc;
+}
+
+enum err_code sweep_await(struct sweep *sweep, struct err *err)
+{
+    if (sweep->done)
+        return ERR_OK;
+    http_timer_cancel(http_of(sweep), &sweep->expiry);
+    return finish_after(sweep, ERR_OK, err);
+}
+
+void sweep_expire(struct sweep *sweep)
+{
+    if (!sweep->done)
+        http_timer_set(http_of(sweep), &sweep->expiry, mono_ms(sweep));
+}
+
+size_t sweep_nended(const struct sweep *sweep)
+{
+    return sweep->nended;
+}
+
+size_t sweep_nadopted(const struct sweep *sweep)
+{
+    return sweep->nadopted;
 }
 
 size_t sweep_nregions(const struct sweep *sweep)

@@ -5,18 +5,12 @@
 
 #include "sweep_private.h"
 
-/* The task of ahead for the same region, if that ended well; else NULL. */
+/* The task of ahead for the same region, NULL: there is none. */
 static struct task *find_task(struct sweep *ahead, const char *name)
 {
-    for (size_t i = 0; i < ahead->n; i++) {
-        struct task *task = &ahead->tasks[i];
-
-        if (strcmp(task->name, name) == 0)
-            return task->result.ended &&
-                           task->result.failure.kind == FAILURE_NONE
-                       ? task
-                       : NULL;
-    }
+    for (size_t i = 0; i < ahead->n; i++)
+        if (strcmp(ahead->tasks[i].name, name) == 0)
+            return &ahead->tasks[i];
     return NULL;
 }
 
@@ -36,7 +30,7 @@ static bool adopt_task(struct task *task, struct task *from)
     const struct sweep_options *options = &task->sweep->options;
     void **states[SWEEP_FOLDS_MAX];
 
-    if (!from)
+    if (from->result.failure.kind != FAILURE_NONE)
         return false;
     for (size_t i = 0; i < options->nfolds; i++) {
         states[i] = find_state(from, options->folds[i]);
@@ -48,16 +42,46 @@ static bool adopt_task(struct task *task, struct task *from)
         *states[i] = NULL;
     }
     task->sweep->ninstances += from->streams[FOLD_INSTANCES].ncommitted;
+    task->sweep->nadopted++;
     sweep_end_task(task);
     return true;
 }
 
-size_t sweep_adopt(struct sweep *sweep, struct sweep *ahead)
+static void await(struct task *task, struct task *from, bool gives)
 {
-    size_t n = 0;
+    task->awaited = from;
+    from->heir = task;
+    from->gives = gives;
+}
 
-    for (size_t i = 0; i < sweep->n; i++)
-        n += adopt_task(&sweep->tasks[i],
-                        find_task(ahead, sweep->tasks[i].name));
-    return n;
+void sweep_unlink_task(struct task *task)
+{
+    if (task->awaited)
+        task->awaited->heir = NULL;
+    if (task->heir)
+        task->heir->awaited = NULL;
+    task->awaited = NULL;
+    task->heir = NULL;
+}
+
+void sweep_tell_heir(struct task *task)
+{
+    struct task *heir = task->heir;
+
+    sweep_unlink_task(task);
+    if (heir && !(task->gives && adopt_task(heir, task)))
+        sweep_start_task(heir);
+}
+
+void sweep_adopt(struct sweep *sweep, struct sweep *ahead, bool gives)
+{
+    for (size_t i = 0; i < sweep->n; i++) {
+        struct task *task = &sweep->tasks[i];
+        struct task *from = find_task(ahead, task->name);
+
+        if (from && !from->result.ended)
+            await(task, from, gives);
+        else if (from && gives)
+            (void)adopt_task(task, from);
+    }
 }

@@ -5,6 +5,7 @@
 #define SURVEY_SWEEP_PRIVATE_H
 
 #include "aws/spread.h"
+#include "net/http_timer.h"
 #include "survey/sweep.h"
 
 struct task;
@@ -34,6 +35,11 @@ struct task {
     uint64_t nfollowed;   /* instances of all follow-ups */
     bool has_followed;
     struct ec2_filter filter;
+
+    bool started;
+    struct task *awaited; /* of a sweep that asked ahead; NULL: none */
+    struct task *heir;    /* whose awaited this is; NULL: none */
+    bool gives;           /* the heir may take over what is found */
 };
 
 struct sweep {
@@ -45,11 +51,22 @@ struct sweep {
     bool done;
     int64_t started_ms;
     uint64_t ninstances;
+    size_t nadopted;
+    struct http_timer expiry; /* of what sweep_connect() left in flight */
     struct ec2_stats stats;
     struct spread_budget budget;
 };
 
+/* Asks the region. */
+void sweep_start_task(struct task *task);
+
 /* The region's end; its states stay for the report. */
 void sweep_end_task(struct task *task);
+
+/* sweep_adopt.c: task has ended, and its heir goes on. */
+void sweep_tell_heir(struct task *task);
+
+/* Neither waits for another task nor is waited for any more. */
+void sweep_unlink_task(struct task *task);
 
 #endif

@@ -13,6 +13,7 @@
 
 #define MAX_AGE_MS 1500
 #define BUDGET_MS 1400
+#define DEADLINE_MS 5000
 
 #define IN_SG_1 XML_GROUP_REF("sg-1")
 #define TWO_INSTANCES                                                          \
@@ -74,16 +75,39 @@ static void answer_all(struct scene *s, const char *region)
            (struct fake_answer){.after_ms = 100, .body = OPEN_GROUP});
 }
 
-/* Asks ahead; nothing may be in flight afterwards. */
-static void run(struct scene *s)
+/* As INIT does; what was asked may be in flight afterwards. */
+static void begin(struct scene *s)
 {
     assert_int_equal(
         ahead_run(s->ahead, s->stage.fake.mono_ms + BUDGET_MS, &s->err),
         ERR_OK);
-    assert_int_equal(fake_http_in_flight(s->stage.http), 0);
 }
 
-static struct sweep *new_sweep(struct scene *s, const struct fold *const *fold)
+static void wait_ms(struct scene *s, int64_t ms)
+{
+    const bool never = false;
+
+    assert_int_equal(
+        http_run(s->stage.http, s->stage.fake.mono_ms + ms, &never, NULL),
+        ERR_OK);
+}
+
+/* Until nothing is in flight. */
+static void run_out(struct scene *s)
+{
+    while (fake_http_in_flight(s->stage.http))
+        wait_ms(s, 1);
+}
+
+/* Asks ahead, and waits for the event until nothing is in flight. */
+static void run(struct scene *s)
+{
+    begin(s);
+    run_out(s);
+}
+
+static struct sweep *new_sweep_of(struct scene *s,
+                                  const struct fold *const *fold, size_t n)
 {
     const struct sweep_options options = {
         .client = s->stage.client,
@@ -91,12 +115,17 @@ static struct sweep *new_sweep(struct scene *s, const struct fold *const *fold)
         .nfolds = 1,
         .limits = {.pending_max = 1 << 20, .rows_max = 1 << 20},
         .criteria = &PLAIN,
-        .deadline_ms = s->stage.fake.mono_ms + 10000,
+        .deadline_ms = s->stage.fake.mono_ms + DEADLINE_MS,
     };
     struct sweep *sweep = NULL;
 
-    assert_int_equal(sweep_new(&options, TWO, 2, &sweep, NULL), ERR_OK);
+    assert_int_equal(sweep_new(&options, TWO, n, &sweep, NULL), ERR_OK);
     return sweep;
+}
+
+static struct sweep *new_sweep(struct scene *s, const struct fold *const *fold)
+{
+    return new_sweep_of(s, fold, 2);
 }
 
 /* How many regions a question with these criteria is given. */
@@ -104,9 +133,12 @@ static size_t given(struct scene *s, const struct fold *const *fold,
                     const struct criteria *criteria)
 {
     struct sweep *sweep = new_sweep(s, fold);
-    size_t n = ahead_give(s->ahead, criteria, sweep);
+    size_t n;
 
+    ahead_give(s->ahead, criteria, sweep);
+    n = sweep_nadopted(sweep);
     sweep_free(sweep);
+    ahead_tidy(s->ahead);
     return n;
 }
 
@@ -126,7 +158,8 @@ static void test_ahead_give__answers_without_asking(void **state)
         run(&s);
         assert_int_equal(fake_http_nrequests(s.stage.http), 4);
         sweep = new_sweep(&s, folds[i]);
-        assert_int_equal(ahead_give(s.ahead, &PLAIN, sweep), 2);
+        ahead_give(s.ahead, &PLAIN, sweep);
+        assert_int_equal(sweep_nadopted(sweep), 2);
         assert_int_equal(sweep_run(sweep, NULL), ERR_OK);
         assert_int_equal(fake_http_nrequests(s.stage.http), 4);
         assert_int_equal(sweep_nfailed(sweep), 0);
@@ -241,28 +274,44 @@ static void test_ahead_give__gives_nothing_for_other_criteria(void **state)
     }
 }
 
-/* The second of two regions answers as told, then a fold is asked for. */
-static void expect_given(const char *action, struct fake_answer second,
-                         const struct fold *const *fold, size_t n)
+/* The second of two regions answers as told, then a fold is asked for: when
+ * all has come, or while that answer is on its way. */
+static void expect_given_at(bool in_flight, const char *action,
+                            struct fake_answer second,
+                            const struct fold *const *fold, size_t n)
 {
     struct scene s;
     struct sweep *sweep;
 
     scene_init(&s, MAX_AGE_MS, 1 << 20);
     answer_all(&s, TWO[0]);
+    second.connect_ms = 100;
+    second.after_ms = 300;
     answer(&s, TWO[1], action, second);
     answer_all(&s, TWO[1]);
-    run(&s);
+    if (in_flight)
+        begin(&s);
+    else
+        run(&s);
     /* Only the listing that the question will ask for again. */
     answer_all(&s, TWO[1]);
     sweep = new_sweep(&s, fold);
-    assert_int_equal(ahead_give(s.ahead, &PLAIN, sweep), n);
+    ahead_give(s.ahead, &PLAIN, sweep);
+    assert_int_equal(sweep_nadopted(sweep), in_flight ? 1 : n);
     assert_int_equal(sweep_run(sweep, NULL), ERR_OK);
+    assert_int_equal(sweep_nadopted(sweep), n);
     assert_int_equal(sweep_nfailed(sweep), 0);
     assert_int_equal(sweep_ninstances(sweep), 4);
     assert_string_equal(stage_log(&s.stage), "");
     sweep_free(sweep);
     scene_release(&s);
+}
+
+static void expect_given(const char *action, struct fake_answer second,
+                         const struct fold *const *fold, size_t n)
+{
+    expect_given_at(false, action, second, fold, n);
+    expect_given_at(true, action, second, fold, n);
 }
 
 static void test_ahead_give__leaves_out_what_did_not_come_whole(void **state)
@@ -285,6 +334,240 @@ static void test_ahead_give__leaves_out_what_did_not_come_whole(void **state)
     /* A question that needs no groups does not mind theirs. */
     expect_given("DescribeSecurityGroups", denied, COUNT, 2);
     expect_given("DescribeSecurityGroups", denied, EXPOSURE, 1);
+}
+
+/* --- what is on its way when the event comes ----------------------------- */
+
+/* The first region is near, the second takes 60 ms to connect to and answers
+ * after 240. */
+static void answer_near_and_far(struct scene *s)
+{
+    answer(s, TWO[0], "DescribeInstances",
+           (struct fake_answer){.after_ms = 20, .body = TWO_INSTANCES});
+    answer(s, TWO[0], "DescribeSecurityGroups",
+           (struct fake_answer){.after_ms = 20, .body = OPEN_GROUP});
+    answer(s, TWO[1], "DescribeInstances",
+           (struct fake_answer){
+               .connect_ms = 50, .after_ms = 230, .body = TWO_INSTANCES});
+    answer(s, TWO[1], "DescribeSecurityGroups",
+           (struct fake_answer){
+               .connect_ms = 60, .after_ms = 240, .body = OPEN_GROUP});
+}
+
+/* A question about the first n regions; the time that it took. */
+static int64_t ask(struct scene *s, const struct criteria *criteria, size_t n,
+                   size_t nadopted)
+{
+    struct sweep *sweep = new_sweep_of(s, COUNT, n);
+    int64_t began = s->stage.fake.mono_ms;
+
+    ahead_give(s->ahead, criteria, sweep);
+    assert_int_equal(sweep_run(sweep, NULL), ERR_OK);
+    assert_int_equal(sweep_nadopted(sweep), nadopted);
+    assert_int_equal(sweep_nfailed(sweep), 0);
+    assert_int_equal(sweep_ninstances(sweep), 2 * n);
+    sweep_free(sweep);
+    ahead_tidy(s->ahead);
+    return s->stage.fake.mono_ms - began;
+}
+
+static void test_ahead_run__ends_when_all_are_connected_to(void **state)
+{
+    struct scene s;
+    int64_t began;
+
+    (void)state;
+    scene_init(&s, MAX_AGE_MS, 1 << 20);
+    began = s.stage.fake.mono_ms;
+    answer_near_and_far(&s);
+    begin(&s);
+    assert_int_equal(s.stage.fake.mono_ms - began, 60);
+    assert_int_equal(fake_http_in_flight(s.stage.http), 2);
+    scene_release(&s);
+}
+
+#define INSTANCE XML_INSTANCE("i-1", "")
+#define FIVE INSTANCE INSTANCE INSTANCE INSTANCE INSTANCE
+#define TWENTY FIVE FIVE FIVE FIVE
+
+/* What is much to read is read with INIT's CPU; and where nobody has answered,
+ * nobody waits for the others. */
+static void test_ahead_run__waits_for_answers_that_are_much(void **state)
+{
+    const struct {
+        int64_t near_ms;
+        const char *near;
+        int64_t takes_ms;
+    } rows[] = {
+        {20, XML_INSTANCES(TWENTY), 60},
+        {20, XML_INSTANCES(TWENTY INSTANCE), 240},
+        {100, XML_INSTANCES(""), 240},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct scene s;
+        int64_t began;
+
+        scene_init(&s, MAX_AGE_MS, 1 << 20);
+        began = s.stage.fake.mono_ms;
+        answer(&s, TWO[0], "DescribeInstances",
+               (struct fake_answer){.after_ms = rows[i].near_ms,
+                                    .body = rows[i].near});
+        answer_near_and_far(&s);
+        begin(&s);
+        if (s.stage.fake.mono_ms - began != rows[i].takes_ms)
+            fail_msg("row %zu: %d ms", i, (int)(s.stage.fake.mono_ms - began));
+        scene_release(&s);
+    }
+}
+
+static void test_ahead_give__takes_what_is_on_its_way(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_init(&s, MAX_AGE_MS, 1 << 20);
+    answer_near_and_far(&s);
+    begin(&s);
+    assert_int_equal(ask(&s, &PLAIN, 2, 2), 240 - 60);
+    assert_int_equal(fake_http_nrequests(s.stage.http), 4);
+    scene_release(&s);
+}
+
+static void test_ahead_give__a_near_region_waits_for_no_far_one(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_init(&s, MAX_AGE_MS, 1 << 20);
+    answer_near_and_far(&s);
+    begin(&s);
+    assert_int_equal(ask(&s, &PLAIN, 1, 1), 0);
+    assert_int_equal(fake_http_in_flight(s.stage.http), 2);
+    /* The next question is given nothing, but waits for the connections. */
+    answer_all(&s, TWO[0]);
+    answer_all(&s, TWO[1]);
+    assert_int_equal(ask(&s, &PLAIN, 2, 0), 240 - 60 + 100);
+    assert_int_equal(fake_http_nrequests(s.stage.http), 6);
+    for (size_t i = 0; i < 4; i++)
+        assert_false(fake_http_request(s.stage.http, i)->cancelled);
+    scene_release(&s);
+}
+
+/* What may not be taken is asked for when its connection is free. */
+static void test_ahead_give__what_is_on_its_way_may_be_old(void **state)
+{
+    const struct criteria other = {.states = 2};
+    const struct {
+        const struct criteria *criteria;
+        int64_t boot_ms;
+    } rows[] = {{&other, 0}, {&PLAIN, 400}};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct scene s;
+
+        scene_init(&s, 300, 1 << 20);
+        answer_near_and_far(&s);
+        begin(&s);
+        s.stage.fake.boot_ms += rows[i].boot_ms;
+        answer_all(&s, TWO[0]);
+        answer_all(&s, TWO[1]);
+        assert_int_equal(ask(&s, rows[i].criteria, 2, 0), 240 - 60 + 100);
+        assert_int_equal(fake_http_nrequests(s.stage.http), 6);
+        scene_release(&s);
+    }
+}
+
+/* Frozen for an hour: what came meanwhile is read before time is over. */
+static void test_ahead_run__keeps_connections_over_a_freeze(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_init(&s, MAX_AGE_MS, 1 << 20);
+    answer_near_and_far(&s);
+    begin(&s);
+    fake_clock_advance(&s.stage.fake, 3600000);
+    answer_all(&s, TWO[0]);
+    answer_all(&s, TWO[1]);
+    assert_int_equal(ask(&s, &PLAIN, 2, 0), 100);
+    assert_int_equal(fake_http_nrequests(s.stage.http), 6);
+    for (size_t i = 0; i < 6; i++) {
+        assert_false(fake_http_request(s.stage.http, i)->cancelled);
+        assert_false(fake_http_request(s.stage.http, i)->stopped);
+    }
+    scene_release(&s);
+}
+
+/* The same with a clock that stood still, and peers that are gone. */
+static void test_ahead_give__waits_for_nobody_after_a_freeze(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_init(&s, MAX_AGE_MS, 1 << 20);
+    answer_all(&s, TWO[0]);
+    stage_answer(
+        &s.stage, TWO[1],
+        (struct fake_answer){.times = 2, .connect_ms = 100, .hangs = true});
+    begin(&s);
+    s.stage.fake.boot_ms += 3600000;
+    answer_all(&s, TWO[0]);
+    answer_all(&s, TWO[1]);
+    assert_int_equal(ask(&s, &PLAIN, 2, 0), 100);
+    assert_true(fake_http_request(s.stage.http, 0)->cancelled);
+    scene_release(&s);
+}
+
+/* Nobody waits for it longer than the question has time. */
+static void test_ahead_give__ends_with_the_question(void **state)
+{
+    struct scene s;
+    struct sweep *sweep;
+
+    (void)state;
+    scene_init(&s, MAX_AGE_MS, 1 << 20);
+    answer_all(&s, TWO[0]);
+    stage_answer(
+        &s.stage, TWO[1],
+        (struct fake_answer){.times = 2, .connect_ms = 100, .after_ms = 6000});
+    assert_int_equal(ahead_run(s.ahead, CLOCK_NEVER - 1, &s.err), ERR_OK);
+    sweep = new_sweep(&s, COUNT);
+    ahead_give(s.ahead, &PLAIN, sweep);
+    assert_int_equal(sweep_run(sweep, NULL), ERR_OK);
+    assert_int_equal(sweep_get_region(sweep, 0)->failure.kind, FAILURE_NONE);
+    assert_int_equal(sweep_get_region(sweep, 1)->failure.kind,
+                     FAILURE_DEADLINE);
+    sweep_free(sweep);
+    ahead_tidy(s.ahead);
+    /* Its end finds nobody who waits. */
+    run_out(&s);
+    assert_int_equal(fake_http_in_flight(s.stage.http), 0);
+    scene_release(&s);
+}
+
+/* A question can end, and the program too, while all is on its way. */
+static void test_ahead_free__ends_what_is_on_its_way(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct scene s;
+        struct sweep *sweep;
+
+        scene_init(&s, MAX_AGE_MS, 1 << 20);
+        answer_near_and_far(&s);
+        begin(&s);
+        sweep = new_sweep(&s, COUNT);
+        ahead_give(s.ahead, &PLAIN, sweep);
+        if (i == 0) {
+            ahead_free(s.ahead);
+            s.ahead = NULL;
+        }
+        sweep_free(sweep);
+        scene_release(&s);
+    }
 }
 
 /* A fold that would have to ask once more leaves it to the question. */
@@ -358,10 +641,11 @@ static void test_ahead__survives_every_failed_allocation(void **state)
         enum err_code rc;
 
         scene_init(&s, MAX_AGE_MS, 1 << 20);
-        answer_all(&s, TWO[0]);
-        answer_all(&s, TWO[1]);
+        answer_near_and_far(&s);
         fail_alloc_at(n);
         rc = ahead_run(s.ahead, s.stage.fake.mono_ms + BUDGET_MS, &s.err);
+        if (!rc)
+            wait_ms(&s, BUDGET_MS);
         failed = fail_alloc_stop();
         assert_true(rc == ERR_OK || (failed && rc == ERR_NOMEM));
         assert_int_equal(fake_http_in_flight(s.stage.http), 0);
@@ -378,6 +662,36 @@ static void test_ahead__survives_every_failed_allocation(void **state)
     ahead_free(NULL);
 }
 
+/* Memory fails between the event and its answer: a region can be missing. */
+static void test_ahead_give__survives_every_failed_allocation(void **state)
+{
+    bool failed = true;
+
+    (void)state;
+    for (size_t n = 0; failed; n++) {
+        struct scene s;
+        struct sweep *sweep;
+        enum err_code rc;
+
+        scene_init(&s, MAX_AGE_MS, 1 << 20);
+        answer_near_and_far(&s);
+        begin(&s);
+        answer_all(&s, TWO[1]);
+        sweep = new_sweep(&s, COUNT);
+        fail_alloc_at(n);
+        ahead_give(s.ahead, &PLAIN, sweep);
+        rc = sweep_run(sweep, &s.err);
+        failed = fail_alloc_stop();
+        assert_true(rc == ERR_OK || (failed && rc == ERR_NOMEM));
+        if (!failed)
+            assert_int_equal(sweep_nadopted(sweep), 2);
+        if (sweep_nfailed(sweep) == 0)
+            assert_int_equal(sweep_ninstances(sweep), 4);
+        sweep_free(sweep);
+        scene_release(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -387,10 +701,20 @@ int main(void)
         cmocka_unit_test(test_ahead_give__gives_nothing_old),
         cmocka_unit_test(test_ahead_give__gives_nothing_for_other_criteria),
         cmocka_unit_test(test_ahead_give__leaves_out_what_did_not_come_whole),
+        cmocka_unit_test(test_ahead_run__ends_when_all_are_connected_to),
+        cmocka_unit_test(test_ahead_run__waits_for_answers_that_are_much),
+        cmocka_unit_test(test_ahead_give__takes_what_is_on_its_way),
+        cmocka_unit_test(test_ahead_give__a_near_region_waits_for_no_far_one),
+        cmocka_unit_test(test_ahead_give__what_is_on_its_way_may_be_old),
+        cmocka_unit_test(test_ahead_run__keeps_connections_over_a_freeze),
+        cmocka_unit_test(test_ahead_give__waits_for_nobody_after_a_freeze),
+        cmocka_unit_test(test_ahead_give__ends_with_the_question),
+        cmocka_unit_test(test_ahead_free__ends_what_is_on_its_way),
         cmocka_unit_test(test_ahead_run__asks_nothing_twice),
         cmocka_unit_test(test_ahead_run__does_not_wait_for_a_dead_region),
         cmocka_unit_test(test_ahead_run__ends_with_its_budget),
         cmocka_unit_test(test_ahead__survives_every_failed_allocation),
+        cmocka_unit_test(test_ahead_give__survives_every_failed_allocation),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,11 +5,13 @@ The simulator's own count is the judge, beside what DEBUG=1 says.
 
 import os
 import re
+import time
 
 import pytest
 
 from conftest import REGIONS
-from harness import Runtime, event, run_event
+from harness import TIMEOUT_S, Runtime, Sim, event, run_event
+from relay import Relay
 
 QUESTIONS = ["count", "owner", "exposure"]
 # A slow machine does not make what was asked ahead too old.
@@ -47,6 +49,16 @@ def nrequests(sim):
     return sum(sum(regions[r]["requests"].values()) for r in REGIONS)
 
 
+def asked_ahead(sim):
+    """The requests of INIT, once all have arrived: it does not wait for their
+    answers."""
+    end = time.monotonic() + TIMEOUT_S
+    while nrequests(sim) < 2 * len(REGIONS) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert nrequests(sim) == 2 * len(REGIONS)
+    return 2 * len(REGIONS)
+
+
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_first_event_finds_all_connections_there(fresh, question):
     with started(fresh, SPECULATION_MAX_AGE_MS="0") as runtime:
@@ -65,8 +77,7 @@ def test_first_event_finds_all_connections_there(fresh, question):
 def test_first_event_is_answered_from_what_was_asked_ahead(fresh, question):
     with started(fresh) as runtime:
         runtime.wait_until_idle()
-        before = nrequests(fresh)
-        assert before == 2 * len(REGIONS)
+        before = asked_ahead(fresh)
         assert runtime.ask(event(question)).body == fresh.answers(question)
         assert nrequests(fresh) == before
         # The second one is asked for anew.
@@ -77,7 +88,7 @@ def test_first_event_is_answered_from_what_was_asked_ahead(fresh, question):
 def test_first_event_about_one_region_is_answered_too(fresh):
     with started(fresh) as runtime:
         runtime.wait_until_idle()
-        before = nrequests(fresh)
+        before = asked_ahead(fresh)
         reply = runtime.ask(event("count", "eu-west-1"))
         assert reply.body == fresh.answers("count", "eu-west-1")
         assert nrequests(fresh) == before
@@ -88,9 +99,75 @@ def test_regions_that_were_denied_ahead_are_asked_again(sim_with):
     sim.control("POST", "/_sim/reset")
     with started(sim) as runtime:
         runtime.wait_until_idle()
-        before = nrequests(sim)
+        before = asked_ahead(sim)
         assert runtime.ask(event("count")).body == sim.answers("count")
         assert nrequests(sim) == before + 1
+
+
+# --- answers that are on their way when the event comes ---------------------
+
+
+@pytest.fixture(scope="module")
+def far():
+    """(Sim, Relay): what answers slowly is set by the test. So few instances
+    that INIT does not wait for the answers."""
+    with Sim("--plain", "--regions", ",".join(REGIONS), "--instances", "12") \
+            as sim, Relay(sim.port, REGIONS) as network:
+        yield sim, network
+
+
+def started_far(far, kind, arg=None, times=None, **more):
+    """eu-west-1 is near, ap-southeast-2 answers as told, and us-east-1 is
+    connected to so late that the near one has answered."""
+    sim, network = far
+    sim.control("POST", "/_sim/reset")
+    network.clear()
+    network.set_fault("ap-southeast-2", kind, arg, times=times)
+    network.set_fault("us-east-1", "slow-handshake", 1)
+    return started(sim, **network.env, **more)
+
+
+def test_first_event_about_a_near_region_waits_for_no_far_one(far):
+    sim, network = far
+    began = time.monotonic()
+    with started_far(far, "never-answers",
+                     REGION_TIMEOUT_MS="60000") as runtime:
+        reply = runtime.ask(event("count", "eu-west-1"))
+        # Else INIT has waited until its time was over.
+        assert time.monotonic() - began < int(PATIENT["INIT_BUDGET_MS"]) / 1000
+        assert reply.body == sim.answers("count", "eu-west-1")
+        assert asked_ahead(sim) == sum(network.requests.values())
+        # What still hangs is in no other question's way.
+        network.clear()
+        reply = runtime.ask(event("count", "us-east-1"))
+        assert reply.body == sim.answers("count", "us-east-1")
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_first_event_takes_answers_that_are_on_their_way(far, question):
+    sim, _ = far
+    with started_far(far, "slow-first-byte", 2) as runtime:
+        assert runtime.ask(event(question)).body == sim.answers(question)
+        assert nrequests(sim) == 2 * len(REGIONS)
+
+
+def test_first_event_waits_for_connections_that_are_in_use(far):
+    sim, network = far
+    with started_far(far, "slow-first-byte", 2, times=1,
+                     SPECULATION_MAX_AGE_MS="1") as runtime:
+        assert runtime.ask(event("exposure")).body == sim.answers("exposure")
+        assert sum(network.connections.values()) == 2 * len(REGIONS)
+        assert nrequests(sim) == 4 * len(REGIONS)
+
+
+def test_answers_that_do_not_come_are_asked_for_again(far):
+    sim, _ = far
+    with started_far(far, "never-answers", times=1,
+                     INIT_BUDGET_MS="3000") as runtime:
+        assert runtime.ask(event("exposure")).body == sim.answers("exposure")
+
+
+# --- when nothing is asked ahead, or it may not be taken ---------------------
 
 
 ASKED_ANEW = {
@@ -105,8 +182,7 @@ ASKED_ANEW = {
 def test_first_event_is_asked_anew(fresh, why):
     with started(fresh, **ASKED_ANEW[why]) as runtime:
         runtime.wait_until_idle()
-        before = nrequests(fresh)
-        assert before == 2 * len(REGIONS)
+        before = asked_ahead(fresh)
         assert runtime.ask(event("count")).body == fresh.answers("count")
         assert nrequests(fresh) == before + len(REGIONS)
 
