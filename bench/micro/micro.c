@@ -193,9 +193,9 @@ static size_t step_count(const struct page *page)
     size_t total;
 
     if (FOLD_COUNT.region_begin(&options, &state, &err) ||
-        ec2_xml_new(&records, state, &xml, &err) ||
-        ec2_xml_begin(xml, EC2_DESCRIBE_INSTANCES, &err))
+        ec2_xml_new(&records, state, &xml, &err))
         fail(err_text(&err));
+    ec2_xml_begin(xml, EC2_DESCRIBE_INSTANCES, false);
     FOLD_COUNT.event(state, FOLD_INSTANCES, FOLD_LISTING_BEGIN);
     total = inflate_page(page, feed_reader, xml);
     FOLD_COUNT.event(state, FOLD_INSTANCES, FOLD_PAGE_COMMIT);

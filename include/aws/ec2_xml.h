@@ -9,6 +9,7 @@
 #ifndef AWS_EC2_XML_H
 #define AWS_EC2_XML_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "aws/ec2_types.h"
@@ -54,10 +55,12 @@ void ec2_xml_free(struct ec2_xml *xml);
 /*
  * Begins a document in which action's result (or an error) is expected, and
  * forgets what was before; record memory is kept. Only records of that action
- * are taken, whatever else stands in it. ERR_NOMEM.
+ * are taken, whatever else stands in it.
+ *
+ * hold: if the document is short, up to 64 kB, it is parsed at its end, which
+ * is faster; its records and its faults come then. Else it is as if not held.
  */
-NODISCARD enum err_code ec2_xml_begin(struct ec2_xml *xml,
-                                      enum ec2_action action, struct err *err);
+void ec2_xml_begin(struct ec2_xml *xml, enum ec2_action action, bool hold);
 
 /*
  * Takes the next bytes; records that end in them go to the callbacks.

@@ -526,10 +526,10 @@ static enum err_code try_send(struct ec2_listing *l, struct err *err)
     l->managed = wants_managed(l);
     ec2_form_write(&l->body, &l->request, buf_span(&l->next_token), l->managed);
     rc = buf_check(&l->body, "ec2: request", err);
-    if (!rc)
-        rc = ec2_xml_begin(l->xml, l->request.action, err);
     if (rc)
         return rc;
+    /* Where there is a second page, none but the last is short. */
+    ec2_xml_begin(l->xml, l->request.action, l->npages == 0);
     rc = aws_client_sign(l->client, l->request.region, buf_span(&l->body), &s,
                          err);
     if (rc)

@@ -41,8 +41,10 @@ struct ec2_xml {
     size_t depth;
     size_t skipped; /* depth below the first element skipped */
     bool whole;     /* the root has ended */
-    bool event;     /* something happened since the last feed */
-    size_t silent;  /* bytes fed since then */
+    bool holds;     /* until the document ends or is too long */
+    struct buf held;
+    bool event;    /* something happened since the last feed */
+    size_t silent; /* bytes fed since then */
     size_t nrecords;
     enum err_code failed;
     struct err err;

@@ -195,21 +195,38 @@ static enum err_code feed(struct ec2_xml *xml, struct span doc, struct cut cut,
 }
 
 /* The whole course; reader->got holds the records, and the page on success. */
-static enum err_code read_document(struct reader *reader,
-                                   enum ec2_action action, struct span doc,
-                                   struct cut cut, struct err *err)
+static enum err_code read_once(struct reader *reader, enum ec2_action action,
+                               bool hold, struct span doc, struct cut cut,
+                               struct err *err)
 {
     struct ec2_page page;
     enum err_code rc;
 
     buf_reset(&reader->got);
-    rc = ec2_xml_begin(reader->xml, action, err);
-    if (!rc)
-        rc = feed(reader->xml, doc, cut, err);
+    ec2_xml_begin(reader->xml, action, hold);
+    rc = feed(reader->xml, doc, cut, err);
     if (!rc)
         rc = ec2_xml_end(reader->xml, &page, err);
     if (!rc)
         add_page(&reader->got, &page);
+    return rc;
+}
+
+/* Held until its end, and as it comes: that makes no difference. */
+static enum err_code read_document(struct reader *reader,
+                                   enum ec2_action action, struct span doc,
+                                   struct cut cut, struct err *err)
+{
+    enum err_code held = read_once(reader, action, true, doc, cut, NULL);
+    struct buf got = BUF_INIT(DOCUMENT_MAX);
+    enum err_code rc;
+
+    buf_add_span(&got, buf_span(&reader->got));
+    rc = read_once(reader, action, false, doc, cut, err);
+    assert_int_equal(rc, held);
+    if (!rc)
+        assert_string_equal(reader->got.data, got.data);
+    buf_release(&got);
     return rc;
 }
 
@@ -777,15 +794,15 @@ static void test_ec2_xml_feed__bounds_what_brings_no_event(void **state)
         enum err_code rc;
         size_t fed = 0;
 
-        assert_int_equal(
-            ec2_xml_begin(reader->xml, EC2_DESCRIBE_INSTANCES, &err), ERR_OK);
+        ec2_xml_begin(reader->xml, EC2_DESCRIBE_INSTANCES, i % 2);
         rc = ec2_xml_feed(reader->xml, begin, strlen(begin), &err);
         for (; !rc && fed < rest.len; fed += piece)
             rc = ec2_xml_feed(reader->xml, rest.data, piece, &err);
         /* The library itself refuses names of 50,000 bytes. */
         if (rc != ERR_LIMIT && rc != ERR_PARSE)
             fail_msg("%s in pieces of %zu: code %d", begin, piece, (int)rc);
-        if (fed > EC2_XML_SILENT_MAX + piece)
+        /* What was held is given to the parser by 4 kB. */
+        if (fed > EC2_XML_SILENT_MAX + (i % 2 ? 4096 : 0) + piece)
             fail_msg("%s in pieces of %zu: %zu bytes fed", begin, piece, fed);
     }
     buf_release(&rest);
@@ -849,7 +866,7 @@ static void test_ec2_xml_feed__takes_no_records_without_callbacks(void **state)
         struct ec2_xml *xml;
 
         assert_int_equal(ec2_xml_new(&none, NULL, &xml, NULL), ERR_OK);
-        assert_int_equal(ec2_xml_begin(xml, ROWS[i].action, NULL), ERR_OK);
+        ec2_xml_begin(xml, ROWS[i].action, false);
         assert_int_equal(feed(xml, span_of(ROWS[i].doc), WHOLE, NULL), ERR_OK);
         assert_int_equal(ec2_xml_end(xml, &page, NULL), ERR_OK);
         assert_int_equal(page.kind, EC2_DOCUMENT_RESULT);
@@ -886,6 +903,43 @@ static void test_ec2_xml_begin__forgets_what_was_before(void **state)
     assert_string_equal(reader->got.data, "result \"\"\nrequest-id \"\"\n");
 }
 
+/* Feeds doc in the present document. */
+static void feed_ok(struct reader *reader, const char *doc)
+{
+    assert_int_equal(ec2_xml_feed(reader->xml, doc, strlen(doc), NULL), ERR_OK);
+}
+
+/* Nothing comes of a held document before its end, unless it is long. */
+static void test_ec2_xml_begin__holds_what_is_short(void **state)
+{
+    static const size_t FILLS[] = {0, 60000, 65536, 200000};
+    struct reader *reader = *state;
+
+    for (size_t i = 0; i < COUNT(FILLS); i++) {
+        struct buf doc = BUF_INIT(DOCUMENT_MAX);
+        struct ec2_page page;
+
+        buf_add_str(&doc, ONE_INSTANCE "<instanceId>i-1</instanceId></item>");
+        for (size_t n = 0; n < FILLS[i]; n++)
+            buf_add_char(&doc, ' ');
+        buf_reset(&reader->got);
+        ec2_xml_begin(reader->xml, EC2_DESCRIBE_INSTANCES, true);
+        for (size_t at = 0; at < doc.len; at += 1000) {
+            size_t left = doc.len - at;
+
+            assert_int_equal(ec2_xml_feed(reader->xml, doc.data + at,
+                                          left < 1000 ? left : 1000, NULL),
+                             ERR_OK);
+        }
+        assert_int_equal(reader->got.len > 0, doc.len > 65536);
+        feed_ok(reader, "</instancesSet></item></reservationSet>" RESULT_END(
+                            "DescribeInstances"));
+        assert_int_equal(ec2_xml_end(reader->xml, &page, NULL), ERR_OK);
+        assert_string_equal(reader->got.data, "instance \"i-1\" \"\"\n");
+        buf_release(&doc);
+    }
+}
+
 /* 200,000 bytes without an event, twice, are too much for one document. */
 static void test_ec2_xml_begin__counts_silent_bytes_anew(void **state)
 {
@@ -896,20 +950,13 @@ static void test_ec2_xml_begin__counts_silent_bytes_anew(void **state)
     while (comment.len < 200000)
         buf_add_char(&comment, 'x');
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(
-            ec2_xml_begin(reader->xml, EC2_DESCRIBE_INSTANCES, NULL), ERR_OK);
+        ec2_xml_begin(reader->xml, EC2_DESCRIBE_INSTANCES, false);
         assert_int_equal(
             ec2_xml_feed(reader->xml, comment.data, comment.len, NULL), ERR_OK);
     }
     assert_int_equal(ec2_xml_feed(reader->xml, comment.data, comment.len, NULL),
                      ERR_LIMIT);
     buf_release(&comment);
-}
-
-/* Feeds doc in the present document. */
-static void feed_ok(struct reader *reader, const char *doc)
-{
-    assert_int_equal(ec2_xml_feed(reader->xml, doc, strlen(doc), NULL), ERR_OK);
 }
 
 static void test_ec2_xml_feed__needs_no_more_memory_for_more_records(void **s)
@@ -920,8 +967,7 @@ static void test_ec2_xml_feed__needs_no_more_memory_for_more_records(void **s)
         "</item></groupSet></item>";
     struct reader *reader = *s;
 
-    assert_int_equal(ec2_xml_begin(reader->xml, EC2_DESCRIBE_INSTANCES, NULL),
-                     ERR_OK);
+    ec2_xml_begin(reader->xml, EC2_DESCRIBE_INSTANCES, false);
     feed_ok(reader,
             RESULT("DescribeInstances") "<reservationSet><item><instancesSet>");
     feed_ok(reader, RECORD);
@@ -960,6 +1006,9 @@ static const struct {
      EC2_DESCRIBE_SECURITY_GROUPS},
 };
 
+/* Case i: document i / 2, held when i is odd. */
+#define NRICH (2 * COUNT(RICHES))
+
 /* From new to end with what reader->got has room for already. */
 static enum err_code read_rich(struct reader *reader, size_t i, struct err *err)
 {
@@ -968,10 +1017,11 @@ static enum err_code read_rich(struct reader *reader, size_t i, struct err *err)
 
     buf_reset(&reader->got);
     rc = ec2_xml_new(&RECORDS, reader, &reader->xml, err);
-    if (!rc)
-        rc = ec2_xml_begin(reader->xml, RICHES[i].action, err);
-    if (!rc)
-        rc = ec2_xml_feed(reader->xml, RICHES[i].doc.p, RICHES[i].doc.len, err);
+    if (rc)
+        return rc;
+    ec2_xml_begin(reader->xml, RICHES[i / 2].action, i % 2);
+    rc = ec2_xml_feed(reader->xml, RICHES[i / 2].doc.p, RICHES[i / 2].doc.len,
+                      err);
     if (!rc)
         rc = ec2_xml_end(reader->xml, &page, err);
     if (!rc)
@@ -986,7 +1036,7 @@ test_ec2_xml_new__and_all_after_survive_a_failed_allocation(void **s)
 
     (void)s;
     buf_reserve(&reader.got, 4096);
-    for (size_t i = 0; i < COUNT(RICHES); i++) {
+    for (size_t i = 0; i < NRICH; i++) {
         enum err_code rc = ERR_NOMEM;
 
         for (size_t n = 0; rc; n++) {
@@ -1089,7 +1139,7 @@ static bool read_without_memory(struct reader *reader, size_t i, size_t n)
     assert_int_equal(end_diversion(&diversion), 0);
     if (rc && (!library.failed || rc != ERR_NOMEM))
         fail_msg("allocation %zu: code %d, %s", n, (int)rc, err.msg);
-    if (!rc && strcmp(reader->got.data, RICHES[i].read) != 0)
+    if (!rc && strcmp(reader->got.data, RICHES[i / 2].read) != 0)
         fail_msg("allocation %zu:\n%s", n, reader->got.data);
     if (rc)
         check_stays_failed(reader, "no memory", rc);
@@ -1103,7 +1153,7 @@ static void test_ec2_xml_feed__survives_libxml2_without_memory(void **state)
     struct reader reader = {.got = BUF_INIT(DOCUMENT_MAX)};
 
     (void)state;
-    for (size_t i = 0; i < COUNT(RICHES); i++) {
+    for (size_t i = 0; i < NRICH; i++) {
         size_t n = 0;
 
         while (read_without_memory(&reader, i, n))
@@ -1155,6 +1205,8 @@ int main(void)
             test_ec2_xml_begin__forgets_what_was_before, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_ec2_xml_begin__counts_silent_bytes_anew, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_ec2_xml_begin__holds_what_is_short,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_ec2_xml_feed__needs_no_more_memory_for_more_records, set_up,
             tear_down),
