@@ -82,12 +82,20 @@ void buf_add_char(struct buf *buf, char c)
 
 void buf_addf(struct buf *buf, const char *fmt, ...)
 {
+    size_t room = buf->failed ? 0 : buf->cap - buf->len;
     va_list ap;
     int len;
 
     va_start(ap, fmt);
-    len = vsnprintf(NULL, 0, fmt, ap);
+    len = vsnprintf(room ? buf->data + buf->len : NULL, room, fmt, ap);
     va_end(ap);
+    if (len >= 0 && (size_t)len < room) {
+        buf->len += (size_t)len;
+        return;
+    }
+    /* It did not fit, and a part of it stands there. */
+    if (room)
+        buf->data[buf->len] = '\0';
     if (len < 0) {
         buf->failed = buf->failed ? buf->failed : ERR_LIMIT;
         return;
