@@ -3,6 +3,7 @@
  * another as a Lambda runtime, or a single one as a command.
  */
 #include <locale.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -43,6 +44,8 @@
 /* A function keeps what fills its answer more than once, since "after" gets to
  * the rest: what is kept of a row is hardly longer than its text there. */
 #define ROWS_PER_BUDGET 4
+/* Bytes of free memory kept at the end of the heap. */
+#define FREE_MEMORY_MAX (1024 * 1024)
 
 /* What lives as long as the process. */
 struct parts {
@@ -525,6 +528,8 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN);
     /* One write for each log line, so that lines stay whole. */
     (void)setvbuf(stderr, NULL, _IOFBF, BUFSIZ);
+    /* What one answer gave back the next one takes, without the kernel. */
+    (void)mallopt(M_TRIM_THRESHOLD, FREE_MEMORY_MAX);
     if (cli_parse(argc, argv, &cli, &err)) {
         (void)complain(&err);
         return EXIT_USAGE;
