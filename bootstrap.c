@@ -44,7 +44,8 @@
 /* A function keeps what fills its answer more than once, since "after" gets to
  * the rest: what is kept of a row is hardly longer than its text there. */
 #define ROWS_PER_BUDGET 4
-/* Bytes of free memory kept at the end of the heap. */
+/* Bytes of free memory kept at the end of the heap, and of the least block that
+ * does not come from there: setting one of them stops both from adapting. */
 #define FREE_MEMORY_MAX (1024 * 1024)
 
 /* What lives as long as the process. */
@@ -530,6 +531,7 @@ int main(int argc, char **argv)
     (void)setvbuf(stderr, NULL, _IOFBF, BUFSIZ);
     /* What one answer gave back the next one takes, without the kernel. */
     (void)mallopt(M_TRIM_THRESHOLD, FREE_MEMORY_MAX);
+    (void)mallopt(M_MMAP_THRESHOLD, FREE_MEMORY_MAX);
     if (cli_parse(argc, argv, &cli, &err)) {
         (void)complain(&err);
         return EXIT_USAGE;

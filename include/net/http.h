@@ -58,7 +58,8 @@ NODISCARD enum err_code http_run(struct http *http, int64_t until_ms,
 
 /*
  * True while no transfer is on its way to a connection: each that was started
- * has sent its request, or has ended. To stop http_run() by.
+ * has one, if perhaps a kept one that is dead, or has ended. To stop http_run()
+ * by.
  */
 const bool *http_all_connected(const struct http *http);
 

@@ -65,7 +65,7 @@ NODISCARD enum err_code ahead_run(struct ahead *ahead, int64_t until_ms,
 void ahead_give(struct ahead *ahead, const struct criteria *criteria,
                 struct sweep *sweep);
 
-/* Frees what nobody can want any more, between two questions. */
+/* Between two questions: frees what the first one had, once all has ended. */
 void ahead_tidy(struct ahead *ahead);
 
 /* The time of day of which that tells, ms: when it was asked for. */

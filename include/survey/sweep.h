@@ -66,9 +66,9 @@ void sweep_free(struct sweep *sweep);
  * Takes over from a sweep that asked ahead the regions in which it has all the
  * folds of this one; these are not asked again. A region where ahead has not
  * ended is asked only when it has, on the connections that it then leaves, or
- * is taken over. Not gives: nothing is taken over. Their states go on borrowing
- * what ahead's options borrowed, and ahead must outlive this one. Before
- * sweep_run().
+ * is taken over; for that ahead has half of this one's time at most. Not gives:
+ * nothing is taken over. Their states go on borrowing what ahead's options
+ * borrowed, and ahead must outlive this one. Before sweep_run().
  */
 void sweep_adopt(struct sweep *sweep, struct sweep *ahead, bool gives);
 
@@ -98,8 +98,11 @@ NODISCARD enum err_code sweep_await(struct sweep *sweep, struct err *err);
  * takes what has come, and ends the rest. */
 void sweep_expire(struct sweep *sweep);
 
-/* How many regions have ended so far. */
-size_t sweep_nended(const struct sweep *sweep);
+/* Whether all regions have ended. */
+bool sweep_is_done(const struct sweep *sweep);
+
+/* How many regions have ended well so far, and the instances of these. */
+size_t sweep_nanswered(const struct sweep *sweep, uint64_t *ninstances);
 
 /* Region i in the order of the names; n in all. */
 size_t sweep_nregions(const struct sweep *sweep);

@@ -90,9 +90,10 @@ static void drop(struct ahead *ahead)
 /* Whether it is good to wait for the rest: it is much, or keeps nobody. */
 static bool is_worth_waiting(const struct sweep *sweep)
 {
-    size_t n = sweep_nended(sweep);
+    uint64_t ninstances;
+    size_t n = sweep_nanswered(sweep, &ninstances);
 
-    return n == 0 || sweep_ninstances(sweep) > LIGHT_MAX * (uint64_t)n;
+    return n == 0 || ninstances > LIGHT_MAX * (uint64_t)n;
 }
 
 static enum err_code ask_all(struct ahead *ahead, struct err *err)
@@ -187,8 +188,7 @@ void ahead_give(struct ahead *ahead, const struct criteria *criteria,
 
 void ahead_tidy(struct ahead *ahead)
 {
-    if (ahead->given && ahead->sweep &&
-        sweep_nended(ahead->sweep) == sweep_nregions(ahead->sweep))
+    if (ahead->given && ahead->sweep && sweep_is_done(ahead->sweep))
         drop(ahead);
 }
 

@@ -568,7 +568,7 @@ static enum failure_kind kind_of_end(enum err_code rc)
     return rc == ERR_NOMEM ? FAILURE_NOMEM : FAILURE_INTERNAL;
 }
 
-/* Nothing is in flight any more. */
+/* Nothing of this sweep is in flight any more. */
 static void finish(struct sweep *sweep, enum err_code rc)
 {
     end_late_tasks(sweep, kind_of_end(rc));
@@ -628,9 +628,25 @@ void sweep_expire(struct sweep *sweep)
         http_timer_set(http_of(sweep), &sweep->expiry, mono_ms(sweep));
 }
 
-size_t sweep_nended(const struct sweep *sweep)
+bool sweep_is_done(const struct sweep *sweep)
 {
-    return sweep->nended;
+    return sweep->done;
+}
+
+size_t sweep_nanswered(const struct sweep *sweep, uint64_t *ninstances)
+{
+    size_t n = 0;
+
+    *ninstances = 0;
+    for (size_t i = 0; i < sweep->n; i++) {
+        const struct task *task = &sweep->tasks[i];
+
+        if (!task->result.ended || task->result.failure.kind != FAILURE_NONE)
+            continue;
+        *ninstances += task->streams[FOLD_INSTANCES].ncommitted;
+        n++;
+    }
+    return n;
 }
 
 size_t sweep_nadopted(const struct sweep *sweep)

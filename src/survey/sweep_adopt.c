@@ -69,12 +69,28 @@ void sweep_tell_heir(struct task *task)
     struct task *heir = task->heir;
 
     sweep_unlink_task(task);
-    if (heir && !(task->gives && adopt_task(heir, task)))
+    if (!heir || (task->gives && adopt_task(heir, task)))
+        return;
+    /* Else sweep_run() has not begun, and starts it. */
+    if (heir->region)
         sweep_start_task(heir);
+}
+
+/* Who waits in vain is to have time to ask. */
+static void limit_wait(const struct sweep *sweep, struct sweep *ahead)
+{
+    const struct aws_client_options *options =
+        aws_client_options(sweep->options.client);
+    int64_t now = clock_mono_ms(options->clock);
+    int64_t half = now + (sweep->options.deadline_ms - now) / 2;
+
+    if (ahead->expiry.due_ms != CLOCK_NEVER && half < ahead->expiry.due_ms)
+        http_timer_set(options->http, &ahead->expiry, half);
 }
 
 void sweep_adopt(struct sweep *sweep, struct sweep *ahead, bool gives)
 {
+    limit_wait(sweep, ahead);
     for (size_t i = 0; i < sweep->n; i++) {
         struct task *task = &sweep->tasks[i];
         struct task *from = find_task(ahead, task->name);

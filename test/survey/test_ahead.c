@@ -397,11 +397,13 @@ static void test_ahead_run__waits_for_answers_that_are_much(void **state)
     const struct {
         int64_t near_ms;
         const char *near;
+        const char *far; /* NULL: it comes late; else its groups do */
         int64_t takes_ms;
     } rows[] = {
-        {20, XML_INSTANCES(TWENTY), 60},
-        {20, XML_INSTANCES(TWENTY INSTANCE), 240},
-        {100, XML_INSTANCES(""), 240},
+        {20, XML_INSTANCES(TWENTY), NULL, 60},
+        {20, XML_INSTANCES(TWENTY INSTANCE), NULL, 240},
+        {100, XML_INSTANCES(""), NULL, 240},
+        {20, XML_INSTANCES(TWENTY), XML_INSTANCES(TWENTY), 60},
     };
 
     (void)state;
@@ -414,6 +416,9 @@ static void test_ahead_run__waits_for_answers_that_are_much(void **state)
         answer(&s, TWO[0], "DescribeInstances",
                (struct fake_answer){.after_ms = rows[i].near_ms,
                                     .body = rows[i].near});
+        if (rows[i].far)
+            answer(&s, TWO[1], "DescribeInstances",
+                   (struct fake_answer){.after_ms = 55, .body = rows[i].far});
         answer_near_and_far(&s);
         begin(&s);
         if (s.stage.fake.mono_ms - began != rows[i].takes_ms)
@@ -521,6 +526,24 @@ static void test_ahead_give__waits_for_nobody_after_a_freeze(void **state)
     scene_release(&s);
 }
 
+/* Half of the question's time is left to ask. */
+static void test_ahead_give__leaves_time_to_ask(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_init(&s, MAX_AGE_MS, 1 << 20);
+    answer_all(&s, TWO[0]);
+    stage_answer(
+        &s.stage, TWO[1],
+        (struct fake_answer){.times = 2, .connect_ms = 100, .after_ms = 6000});
+    assert_int_equal(ahead_run(s.ahead, s.stage.fake.mono_ms + 9000, &s.err),
+                     ERR_OK);
+    answer_all(&s, TWO[1]);
+    assert_int_equal(ask(&s, &PLAIN, 2, 1), DEADLINE_MS / 2 + 100);
+    scene_release(&s);
+}
+
 /* Nobody waits for it longer than the question has time. */
 static void test_ahead_give__ends_with_the_question(void **state)
 {
@@ -533,8 +556,9 @@ static void test_ahead_give__ends_with_the_question(void **state)
     stage_answer(
         &s.stage, TWO[1],
         (struct fake_answer){.times = 2, .connect_ms = 100, .after_ms = 6000});
-    assert_int_equal(ahead_run(s.ahead, CLOCK_NEVER - 1, &s.err), ERR_OK);
+    begin(&s);
     sweep = new_sweep(&s, COUNT);
+    s.stage.fake.mono_ms += DEADLINE_MS;
     ahead_give(s.ahead, &PLAIN, sweep);
     assert_int_equal(sweep_run(sweep, NULL), ERR_OK);
     assert_int_equal(sweep_get_region(sweep, 0)->failure.kind, FAILURE_NONE);
@@ -544,8 +568,32 @@ static void test_ahead_give__ends_with_the_question(void **state)
     ahead_tidy(s.ahead);
     /* Its end finds nobody who waits. */
     run_out(&s);
-    assert_int_equal(fake_http_in_flight(s.stage.http), 0);
     scene_release(&s);
+}
+
+/* What ends before the sweep has begun leaves the region to it. */
+static void test_ahead_give__may_end_before_the_question_runs(void **state)
+{
+    (void)state;
+    for (int fits = 0; fits < 2; fits++) {
+        const struct criteria other = {.states = 2};
+        struct scene s;
+        struct sweep *sweep;
+
+        scene_init(&s, MAX_AGE_MS, 1 << 20);
+        answer_near_and_far(&s);
+        begin(&s);
+        sweep = new_sweep(&s, COUNT);
+        ahead_give(s.ahead, fits ? &PLAIN : &other, sweep);
+        run_out(&s);
+        answer_all(&s, TWO[0]);
+        answer_all(&s, TWO[1]);
+        assert_int_equal(sweep_run(sweep, NULL), ERR_OK);
+        assert_int_equal(sweep_nadopted(sweep), fits ? 2 : 0);
+        assert_int_equal(sweep_ninstances(sweep), 4);
+        sweep_free(sweep);
+        scene_release(&s);
+    }
 }
 
 /* A question can end, and the program too, while all is on its way. */
@@ -708,7 +756,9 @@ int main(void)
         cmocka_unit_test(test_ahead_give__what_is_on_its_way_may_be_old),
         cmocka_unit_test(test_ahead_run__keeps_connections_over_a_freeze),
         cmocka_unit_test(test_ahead_give__waits_for_nobody_after_a_freeze),
+        cmocka_unit_test(test_ahead_give__leaves_time_to_ask),
         cmocka_unit_test(test_ahead_give__ends_with_the_question),
+        cmocka_unit_test(test_ahead_give__may_end_before_the_question_runs),
         cmocka_unit_test(test_ahead_free__ends_what_is_on_its_way),
         cmocka_unit_test(test_ahead_run__asks_nothing_twice),
         cmocka_unit_test(test_ahead_run__does_not_wait_for_a_dead_region),

@@ -123,7 +123,7 @@ def started_far(far, kind, arg=None, times=None, **more):
     sim.control("POST", "/_sim/reset")
     network.clear()
     network.set_fault("ap-southeast-2", kind, arg, times=times)
-    network.set_fault("us-east-1", "slow-handshake", 1)
+    network.set_fault("us-east-1", "slow-handshake", 0.6)
     return started(sim, **network.env, **more)
 
 
