@@ -58,7 +58,8 @@ void ec2_xml_free(struct ec2_xml *xml);
  * are taken, whatever else stands in it.
  *
  * hold: if the document is short, up to 64 kB, it is parsed at its end, which
- * is faster; its records and its faults come then. Else it is as if not held.
+ * is faster; its records and its faults come then, these perhaps in other words
+ * of the parser. Else it is as if not held.
  */
 void ec2_xml_begin(struct ec2_xml *xml, enum ec2_action action, bool hold);
 

@@ -57,16 +57,25 @@ struct sweep {
     struct spread_budget budget;
 };
 
-/* Asks the region. */
+/* sweep_task.c: asks the region. */
 void sweep_start_task(struct task *task);
 
 /* The region's end; its states stay for the report. */
 void sweep_end_task(struct task *task);
 
+/* The same with a failure, its own or, with rc, one of our making before or
+ * beside a request; nothing for a region that has ended. */
+void sweep_fail_task(struct task *task, const struct failure *failure);
+void sweep_fail_task_with(struct task *task, enum err_code rc,
+                          const struct err *err);
+
+/* Ends what is in flight, each by end. */
+void sweep_end_streams(struct task *task, void (*end)(struct spread *pages));
+
 /* sweep_adopt.c: task has ended, and its heir goes on. */
 void sweep_tell_heir(struct task *task);
 
-/* Neither waits for another task nor is waited for any more. */
+/* It neither waits for another task nor is waited for any more. */
 void sweep_unlink_task(struct task *task);
 
 #endif

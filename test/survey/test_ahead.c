@@ -526,6 +526,15 @@ static void test_ahead_give__waits_for_nobody_after_a_freeze(void **state)
     scene_release(&s);
 }
 
+/* The second region answers after all patience. */
+static void answer_too_late(struct scene *s)
+{
+    answer_all(s, TWO[0]);
+    stage_answer(
+        &s->stage, TWO[1],
+        (struct fake_answer){.times = 2, .connect_ms = 100, .after_ms = 6000});
+}
+
 /* Half of the question's time is left to ask. */
 static void test_ahead_give__leaves_time_to_ask(void **state)
 {
@@ -533,10 +542,7 @@ static void test_ahead_give__leaves_time_to_ask(void **state)
 
     (void)state;
     scene_init(&s, MAX_AGE_MS, 1 << 20);
-    answer_all(&s, TWO[0]);
-    stage_answer(
-        &s.stage, TWO[1],
-        (struct fake_answer){.times = 2, .connect_ms = 100, .after_ms = 6000});
+    answer_too_late(&s);
     assert_int_equal(ahead_run(s.ahead, s.stage.fake.mono_ms + 9000, &s.err),
                      ERR_OK);
     answer_all(&s, TWO[1]);
@@ -552,10 +558,7 @@ static void test_ahead_give__ends_with_the_question(void **state)
 
     (void)state;
     scene_init(&s, MAX_AGE_MS, 1 << 20);
-    answer_all(&s, TWO[0]);
-    stage_answer(
-        &s.stage, TWO[1],
-        (struct fake_answer){.times = 2, .connect_ms = 100, .after_ms = 6000});
+    answer_too_late(&s);
     begin(&s);
     sweep = new_sweep(&s, COUNT);
     s.stage.fake.mono_ms += DEADLINE_MS;
