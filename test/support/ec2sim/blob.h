@@ -16,6 +16,12 @@ struct blob {
     char *p;
     size_t len;
     size_t nitems; /* for whoever keeps something else than text */
+
+    /* Of a page that is kept, stamp.c's: plain bytes in front; and, where the
+     * rest is compressed, how long that is when it is not, and its CRC. */
+    size_t head_len;
+    size_t rest_len;
+    unsigned long rest_crc;
 };
 
 /* Takes the text's memory over; the caller has the only reference. */

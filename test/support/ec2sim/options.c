@@ -68,6 +68,8 @@ static const struct setting SETTINGS[] = {
      "<nextToken/> on the last page"},
     {"late-filter", FLAG, AT(late_filter), 0, 0,
      "cut pages of instances before filtering them"},
+    {"restless", FLAG, AT(restless), 0, 0,
+     "no two answers alike, as if the fleet changed all the time"},
     {"no-gzip", FLAG, AT(no_gzip), 0, 0, "never compress"},
     {"h-close", FLAG, AT(h_close), 0, 0, "Connection: close on every answer"},
     {"no-auth", FLAG, AT(no_auth), 0, 0, "do not check signatures"},
@@ -282,6 +284,7 @@ bool options_world(const struct options *options, struct world *out)
         .empty_pages = options->empty_pages,
         .empty_token = options->empty_token,
         .late_filter = options->late_filter,
+        .restless = options->restless,
         .hide_managed = options->hide_managed,
         .old_api = options->old_api,
     };

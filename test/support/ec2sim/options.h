@@ -21,7 +21,7 @@ struct options {
     long port, threads, cache_mb;
     long instances, groups, open, seed, page;
     bool plain, rsa, pretty, shuffle, token_first, empty_pages, empty_token;
-    bool late_filter;
+    bool late_filter, restless;
     bool no_gzip, h_close, no_auth, warm, stdin_lease, help;
     const char *listen, *dir, *regions, *regions_file, *disabled;
     const char *key, *secret, *token;

@@ -4,11 +4,13 @@
 #include "pages.h"
 
 #include <openssl/sha.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "describe.h"
+#include "stamp.h"
 #include "token.h"
 
 #define XMLNS "http://ec2.amazonaws.com/doc/2016-11-15/"
@@ -16,6 +18,7 @@
 struct pages {
     const struct world *world;
     struct cache *cache;
+    atomic_uint nanswers;
 };
 
 /* The items that a request selects, in order. */
@@ -372,6 +375,8 @@ static struct blob *render(struct pages *pages, struct window *w,
     xml_begin(&x, world->shape, world->fleet.seed);
     xml_root(&x, RENDERERS[action].root, XMLNS);
     xml_leaf(&x, "requestId", request_id);
+    if (world->restless)
+        xml_leaf(&x, "revision", STAMP_REVISION);
     if (has_token && world->token_first)
         xml_leaf(&x, "nextToken", token);
     RENDERERS[action].render(pages, w, &x);
@@ -417,36 +422,44 @@ static bool check_found(struct pages *pages, const struct page_request *pr,
     return true;
 }
 
-struct blob *pages_get(struct pages *pages, const struct page_request *pr,
-                       struct problem *problem)
+/* The page as it is kept, a reference for the caller; NULL: as pages_get(). */
+static struct blob *keep_page(struct pages *pages,
+                              const struct page_request *pr,
+                              struct problem *problem)
 {
     long size = page_size(pages, pr->ask);
     unsigned char binding[BINDING_LEN];
     unsigned char key[CACHE_KEY_LEN];
     struct listing listing = {0};
     struct window w = {.pr = pr, .listing = &listing};
-    struct blob *blob = NULL;
+    struct blob *kept = NULL;
 
     bind_listing(pages, pr->region, pr->ask, binding);
     key_of(binding, pr->gzip ? "gzip" : "plain", pr, size, key);
-    blob = cache_get(pages->cache, key);
-    if (blob)
-        return blob;
+    kept = cache_get(pages->cache, key);
+    if (kept)
+        return kept;
     if (pr->ask->action != ACTION_REGIONS)
         make_listing(pages, pr, binding, &listing);
-    if (!check_found(pages, pr, &listing, problem))
-        goto out;
-    blob = render(pages, &w, binding, key);
-    if (pr->gzip) {
-        struct blob *plain = blob;
-
-        blob = blob_gzip(plain);
-        blob_unref(plain);
+    if (check_found(pages, pr, &listing, problem)) {
+        kept = stamp_split(render(pages, &w, binding, key), pr->gzip);
+        cache_put(pages->cache, key, kept);
     }
-    cache_put(pages->cache, key, blob);
-out:
     blob_unref(listing.indices);
-    return blob;
+    return kept;
+}
+
+struct blob *pages_get(struct pages *pages, const struct page_request *pr,
+                       struct problem *problem)
+{
+    struct blob *kept = keep_page(pages, pr, problem);
+    struct blob *answer;
+
+    if (!kept)
+        return NULL;
+    answer = stamp_join(kept, atomic_fetch_add(&pages->nanswers, 1));
+    blob_unref(kept);
+    return answer;
 }
 
 void pages_warm(struct pages *pages)
@@ -461,7 +474,7 @@ void pages_warm(struct pages *pages)
         long size = page_size(pages, &ask);
 
         do {
-            blob_unref(pages_get(pages, &pr, &problem));
+            blob_unref(keep_page(pages, &pr, &problem));
             pr.position.offset += size;
         } while (pr.position.offset < (long)region->instances);
     }

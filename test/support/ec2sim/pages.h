@@ -2,7 +2,7 @@
  * pages.h - the pages of EC2's listings, made when asked for and then kept.
  *
  * A page depends on nothing but the world and the request, so a page that is
- * asked for again comes from memory, its requestId included.
+ * asked for again comes from memory, but for its requestId.
  */
 #ifndef EC2SIM_PAGES_H
 #define EC2SIM_PAGES_H
@@ -26,6 +26,7 @@ struct world {
     bool token_first;  /* nextToken before the set */
     bool empty_pages;  /* an empty page before each page */
     bool empty_token;  /* the last page has <nextToken/> */
+    bool restless;     /* no two answers are alike, as if there were changes */
     bool late_filter;  /* pages of instances are cut before they are filtered */
     bool hide_managed; /* managed instances are hidden by default */
     bool old_api;      /* the parameter that shows them is not known */

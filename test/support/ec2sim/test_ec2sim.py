@@ -274,6 +274,27 @@ def test_pages_hold_every_item_once(sim):
         assert (len(found), len(set(found)), pages) == (n, n, n // 20)
 
 
+def without(tag, text):
+    return re.sub(f"<{tag}>[^<]*</{tag}>", "", text, count=1)
+
+
+def test_an_answer_has_its_own_request_id(sim):
+    answers = [ask(sim, INSTANCES)[2] for _ in range(3)]
+    ids = {re.search("<requestId>([^<]+)<", text).group(1) for text in answers}
+    assert len(ids) == 3
+    assert len({without("requestId", text) for text in answers}) == 1
+
+
+@pytest.mark.parametrize("zipped", [[], ["--no-gzip"]])
+def test_restless_answers_differ(zipped):
+    with harness.Sim("--restless", "--token", TOKEN, *zipped) as sim:
+        answers = [without("requestId", ask(sim, INSTANCES)[2])
+                   for _ in range(2)]
+    assert answers[0] != answers[1]
+    assert len({without("revision", text) for text in answers}) == 1
+    assert "revision" not in without("revision", answers[0])
+
+
 def test_a_token_belongs_to_its_listing(sim):
     token = {"NextToken": next_token(ask(sim, INSTANCES))}
     bad = (400, "InvalidPaginationToken")
