@@ -195,7 +195,7 @@ static size_t step_count(const struct page *page)
     if (FOLD_COUNT.region_begin(&options, &state, &err) ||
         ec2_xml_new(&records, state, &xml, &err))
         fail(err_text(&err));
-    ec2_xml_begin(xml, EC2_DESCRIBE_INSTANCES, false);
+    ec2_xml_begin(xml, EC2_DESCRIBE_INSTANCES, false, NULL);
     FOLD_COUNT.event(state, FOLD_INSTANCES, FOLD_LISTING_BEGIN);
     total = inflate_page(page, feed_reader, xml);
     FOLD_COUNT.event(state, FOLD_INSTANCES, FOLD_PAGE_COMMIT);

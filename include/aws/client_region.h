@@ -10,8 +10,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "aws/ec2_types.h"
 #include "aws/region.h"
 #include "aws/retry.h"
+
+struct ec2_memo;
 
 struct aws_region {
     char name[REGION_NAME_MAX + 1];
@@ -21,6 +24,9 @@ struct aws_region {
     int64_t missed_ms;    /* mono, when not reached; INT64_MIN: it answered */
     int64_t rtt_us;       /* round trip seen last; 0: none so far */
     bool managed_unknown; /* EC2 refused IncludeManagedResources here */
+
+    /* The last short answer to each action, ec2.c's; NULL: none so far. */
+    struct ec2_memo *memos[EC2_NACTIONS];
 
     /* Its size, the sweep's. 0: not known. */
     uint64_t ninstances; /* when all were last listed */

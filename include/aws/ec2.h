@@ -50,7 +50,8 @@ struct ec2_sink {
 struct ec2_stats {
     uint64_t requests; /* attempts sent */
     uint64_t retries;
-    uint64_t pages; /* committed */
+    uint64_t pages;     /* committed */
+    uint64_t unchanged; /* of these, as when last asked: not parsed again */
     uint64_t throttles;
 };
 

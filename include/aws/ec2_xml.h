@@ -30,6 +30,7 @@
  * comment without a word (seen with libxml2 2.9.14: 10 MB). */
 #define EC2_XML_SILENT_MAX ((size_t)256 * 1024)
 
+struct ec2_memo;
 struct ec2_xml;
 
 enum ec2_document {
@@ -40,6 +41,7 @@ enum ec2_document {
 /* What stands beside the records. Borrowed until the next begin or free. */
 struct ec2_page {
     enum ec2_document kind;
+    bool unchanged;         /* the records are those that the memo had kept */
     struct span next_token; /* empty: this was the last page */
     struct span request_id;
     struct span error_code;    /* of the first error */
@@ -60,8 +62,13 @@ void ec2_xml_free(struct ec2_xml *xml);
  * hold: if the document is short, up to 64 kB, it is parsed at its end, which
  * is faster; its records and its faults come then, these perhaps in other words
  * of the parser. Else it is as if not held.
+ *
+ * memo: NULL, or where the records of a document that is held come from if it
+ * is the one kept there, and else are kept, unless further pages follow.
+ * Borrowed until the document has ended.
  */
-void ec2_xml_begin(struct ec2_xml *xml, enum ec2_action action, bool hold);
+void ec2_xml_begin(struct ec2_xml *xml, enum ec2_action action, bool hold,
+                   struct ec2_memo *memo);
 
 /*
  * Takes the next bytes; records that end in them go to the callbacks.

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aws/ec2_memo.h"
 #include "aws/sigv4.h"
 #include "base/log.h"
 #include "base/wipe.h"
@@ -57,6 +58,8 @@ static void region_free(struct aws_region *region)
     if (region->key)
         wipe(region->key, sizeof(*region->key));
     free(region->key);
+    for (size_t i = 0; i < EC2_NACTIONS; i++)
+        ec2_memo_free(region->memos[i]);
     region_endpoint_release(&region->endpoint);
     free(region);
 }

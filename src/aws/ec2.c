@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ec2_form.h"
+#include "aws/ec2_memo.h"
 #include "aws/ec2_xml.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -323,6 +324,7 @@ static void end_page(struct ec2_listing *l, const struct ec2_page *page)
     retry_refund(&l->request.region->quota, l->retry_cost);
     l->retry_cost = 0;
     l->request.stats->pages++;
+    l->request.stats->unchanged += page->unchanged;
     l->npages++;
     note_progress(l);
     if (sink->page_commit && !sink->page_commit(l->request.arg, more))
@@ -511,6 +513,21 @@ static enum err_code start_transfer(struct ec2_listing *l,
     return http_start(options_of(l)->http, &request, &l->transfer, err);
 }
 
+/*
+ * Where the records of the page's answer come from if it is as it was last
+ * time. Only what is asked in the same way each time can be.
+ */
+static struct ec2_memo *memo_of(const struct ec2_listing *l)
+{
+    struct ec2_memo **memo = &l->request.region->memos[l->request.action];
+
+    if (l->request.filter)
+        return NULL;
+    if (!*memo)
+        *memo = ec2_memo_new();
+    return *memo;
+}
+
 /* Signs and sends the page that next_token names. */
 static enum err_code try_send(struct ec2_listing *l, struct err *err)
 {
@@ -529,7 +546,7 @@ static enum err_code try_send(struct ec2_listing *l, struct err *err)
     if (rc)
         return rc;
     /* Where there is a second page, none but the last is short. */
-    ec2_xml_begin(l->xml, l->request.action, l->npages == 0);
+    ec2_xml_begin(l->xml, l->request.action, l->npages == 0, memo_of(l));
     rc = aws_client_sign(l->client, l->request.region, buf_span(&l->body), &s,
                          err);
     if (rc)

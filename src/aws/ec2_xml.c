@@ -348,11 +348,14 @@ static void forget_document(struct ec2_xml *xml)
     buf_reset(&xml->error_message);
 }
 
-void ec2_xml_begin(struct ec2_xml *xml, enum ec2_action action, bool hold)
+void ec2_xml_begin(struct ec2_xml *xml, enum ec2_action action, bool hold,
+                   struct ec2_memo *memo)
 {
     forget_document(xml);
     xml->action = action;
     xml->holds = hold;
+    xml->unchanged = false;
+    xml->memo = hold ? memo : NULL;
 }
 
 /* Made when there is something to parse, for there is one for each region. */
@@ -423,6 +426,7 @@ static bool hold(struct ec2_xml *xml, const char *data, size_t len)
 static void stop_holding(struct ec2_xml *xml)
 {
     xml->holds = false;
+    xml->memo = NULL;
     feed_parts(xml, xml->held.data, xml->held.len);
     buf_release(&xml->held);
 }
@@ -437,20 +441,48 @@ enum err_code ec2_xml_feed(struct ec2_xml *xml, const char *data, size_t len,
     return verdict(xml, err);
 }
 
-enum err_code ec2_xml_end(struct ec2_xml *xml, struct ec2_page *out,
-                          struct err *err)
+/* The records of a document that is the one kept; false when it is not. */
+static bool recall(struct ec2_xml *xml)
+{
+    struct span id;
+
+    if (!xml->memo ||
+        !ec2_memo_knows(xml->memo, xml->action, buf_span(&xml->held), &id))
+        return false;
+    xml->kind = EC2_DOCUMENT_RESULT;
+    xml->unchanged = true;
+    buf_add_span(&xml->request_id, id);
+    ec2_xml_fail(xml, buf_check(&xml->request_id, "ec2_xml: text", &xml->err));
+    if (!xml->failed)
+        ec2_xml_fail(
+            xml, ec2_memo_tell(xml->memo, &xml->records, xml->arg, &xml->err));
+    return true;
+}
+
+static void parse_rest(struct ec2_xml *xml)
 {
     /* Told that this is all, the parser does not look for the end of each tag
      * before it takes it: a tenth of its time. */
-    if (!xml->failed)
-        feed_part(xml, xml->held.data, xml->held.len, 1);
+    feed_part(xml, xml->held.data, xml->held.len, 1);
     if (!xml->failed && !xml->whole)
         ec2_xml_fail_with(xml, ERR_PARSE, "the answer breaks off");
+    if (xml->memo && !xml->failed && xml->kind == EC2_DOCUMENT_RESULT &&
+        xml->next_token.len == 0)
+        ec2_memo_keep(xml->memo, buf_span(&xml->request_id));
+}
+
+enum err_code ec2_xml_end(struct ec2_xml *xml, struct ec2_page *out,
+                          struct err *err)
+{
+    if (!xml->failed && !recall(xml))
+        parse_rest(xml);
+    xml->memo = NULL;
     free_parser(xml);
     if (xml->failed)
         return verdict(xml, err);
     *out = (struct ec2_page){
         .kind = xml->kind,
+        .unchanged = xml->unchanged,
         .next_token = buf_span(&xml->next_token),
         .request_id = buf_span(&xml->request_id),
         .error_code = buf_span(&xml->error_code),

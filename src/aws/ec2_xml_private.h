@@ -11,6 +11,7 @@
 #include <libxml/parser.h>
 
 #include "ec2_xml_node.h"
+#include "aws/ec2_memo.h"
 #include "aws/ec2_types.h"
 #include "aws/ec2_xml.h"
 #include "base/arena.h"
@@ -43,6 +44,8 @@ struct ec2_xml {
     bool whole;     /* the root has ended */
     bool holds;     /* until the document ends or is too long */
     struct buf held;
+    struct ec2_memo *memo; /* for a document that is held, or NULL */
+    bool unchanged;        /* it was the one in memo */
     bool event;    /* something happened since the last feed */
     size_t silent; /* bytes fed since then */
     size_t nrecords;

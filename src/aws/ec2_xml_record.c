@@ -133,6 +133,8 @@ static void end_instance(struct ec2_xml *xml)
     xml->instance.ngroup_ids = xml->group_ids.n;
     xml->instance.addresses = xml->addresses.items;
     xml->instance.naddresses = xml->addresses.n;
+    if (xml->memo)
+        ec2_memo_add_instance(xml->memo, &xml->instance);
     if (xml->records.instance)
         ec2_xml_fail(
             xml, xml->records.instance(xml->arg, &xml->instance, &xml->err));
@@ -144,12 +146,16 @@ static void end_group(struct ec2_xml *xml)
     xml->group.npermissions = xml->permissions.n;
     xml->group.cidrs = xml->cidrs.items;
     xml->group.ncidrs = xml->cidrs.n;
+    if (xml->memo)
+        ec2_memo_add_group(xml->memo, &xml->group);
     if (xml->records.group)
         ec2_xml_fail(xml, xml->records.group(xml->arg, &xml->group, &xml->err));
 }
 
 static void end_region(struct ec2_xml *xml)
 {
+    if (xml->memo)
+        ec2_memo_add_region(xml->memo, &xml->region);
     if (xml->records.region)
         ec2_xml_fail(xml,
                      xml->records.region(xml->arg, &xml->region, &xml->err));

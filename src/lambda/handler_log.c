@@ -17,6 +17,7 @@ static struct ec2_stats all_stats(const struct visit *v)
         all.requests += swept->requests;
         all.retries += swept->retries;
         all.pages += swept->pages;
+        all.unchanged += swept->unchanged;
         all.throttles += swept->throttles;
     }
     return all;
@@ -61,6 +62,7 @@ void visit_log(const struct visit *v, const struct buf *answer)
                          LOG_INT("requests", (int64_t)stats.requests),
                          LOG_INT("retries", m.retries),
                          LOG_INT("pages", (int64_t)stats.pages),
+                         LOG_INT("unchanged", (int64_t)stats.unchanged),
                          LOG_INT("instances", m.instances),
                          LOG_INT("rows", (int64_t)v->summary.total),
                          LOG_INT("ms", m.duration_ms),

@@ -1,6 +1,7 @@
 /*
  * EC2's XML through the push parser, in one piece and in pieces: both must
  * give the same records, and every record must be what ec2_types.h promises.
+ * So must they where a memo may know the document, or one much like it.
  *
  * Input: a byte for the action and for a callback that refuses, three for the
  * lengths of the pieces, then the document, in which \x01 <n> <len> stands for
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aws/ec2_memo.h"
 #include "aws/ec2_xml.h"
 
 #define NPIECES 3
@@ -144,13 +146,14 @@ static void leave_in_the_middle(struct ec2_xml *xml)
         "<DescribeRegionsResponse><nextToken>a</nextToken><requestId>b"
         "</requestId><regionInfo><item><regionName>c</regionName><regionE";
 
-    ec2_xml_begin(xml, EC2_DESCRIBE_REGIONS, false);
+    ec2_xml_begin(xml, EC2_DESCRIBE_REGIONS, false, NULL);
     FUZZ_CHECK(feed(xml, SPAN_LIT(PART)) == ERR_OK);
 }
 
-/* lengths: of the pieces, in turn; NULL: all at once. */
+/* lengths: of the pieces, in turn; NULL: all at once, and held. */
 static void read_document(struct reading *r, enum ec2_action action,
-                          struct span document, const size_t *lengths)
+                          struct span document, const size_t *lengths,
+                          struct ec2_memo *memo)
 {
     const struct ec2_records records = {on_instance, on_group, on_region};
     struct ec2_xml *xml = NULL;
@@ -160,7 +163,7 @@ static void read_document(struct reading *r, enum ec2_action action,
     FUZZ_CHECK(ec2_xml_new(&records, r, &xml, NULL) == ERR_OK);
     if (!lengths)
         leave_in_the_middle(xml);
-    ec2_xml_begin(xml, action, !lengths);
+    ec2_xml_begin(xml, action, !lengths, memo);
     for (size_t i = 0; document.len; i++) {
         size_t want = lengths ? lengths[i % NPIECES] + least : document.len;
         enum err_code before = r->rc;
@@ -218,6 +221,40 @@ static void compare(const struct reading *whole, const struct reading *parts)
     FUZZ_CHECK(span_eq((struct span){a.p, len}, (struct span){b.p, len}));
 }
 
+/* With the memo, which may know it, as without. */
+static void recall(enum ec2_action action, const struct buf *document,
+                   size_t refuse_at, struct ec2_memo *memo)
+{
+    struct reading with = {.refuse_at = refuse_at};
+    struct reading without = {.refuse_at = refuse_at};
+
+    read_document(&with, action, buf_span(document), NULL, memo);
+    read_document(&without, action, buf_span(document), NULL, NULL);
+    FUZZ_CHECK(with.rc == without.rc);
+    FUZZ_CHECK(span_eq(buf_span(&with.trace), buf_span(&without.trace)));
+    buf_release(&with.trace);
+    buf_release(&without.trace);
+}
+
+/* A document twice, then with one byte changed, then as it was. */
+static void check_memo(enum ec2_action action, struct buf *document,
+                       size_t refuse_at, const size_t *at)
+{
+    struct ec2_memo *memo = ec2_memo_new();
+    size_t i = at[0] + at[1] * at[2];
+
+    FUZZ_CHECK(memo);
+    recall(action, document, 0, memo);
+    recall(action, document, refuse_at, memo);
+    if (i < document->len) {
+        document->data[i] ^= 1 << at[0] % 8;
+        recall(action, document, 0, memo);
+        document->data[i] ^= 1 << at[0] % 8;
+        recall(action, document, 0, memo);
+    }
+    ec2_memo_free(memo);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct span in = fuzz_input(data, len);
@@ -230,11 +267,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     for (size_t i = 0; i < NPIECES; i++)
         lengths[i] = (size_t)fuzz_byte(&in) + 1;
     add_expanded(&document, in);
-    read_document(&whole, how % EC2_NACTIONS, buf_span(&document), NULL);
-    read_document(&parts, how % EC2_NACTIONS, buf_span(&document), lengths);
+    read_document(&whole, how % EC2_NACTIONS, buf_span(&document), NULL, NULL);
+    read_document(&parts, how % EC2_NACTIONS, buf_span(&document), lengths,
+                  NULL);
     /* What counts as silence depends on the pieces, by one of them. */
     if (document.len < EC2_XML_SILENT_MAX)
         compare(&whole, &parts);
+    check_memo(how % EC2_NACTIONS, &document, whole.refuse_at, lengths);
     buf_release(&whole.trace);
     buf_release(&parts.trace);
     buf_release(&document);

@@ -1,0 +1,456 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "aws/ec2_memo.h"
+#include "base/buf.h"
+#include "support/fail_alloc.h"
+#include "support/records.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+#define ROOT "<DescribeInstancesResponse xmlns=\"http://x/\">"
+#define ID "0f-A9"
+#define DOCUMENT(id)                                                           \
+    ROOT "\n <requestId>" id "</requestId><reservationSet><item>a</item>"      \
+         "</reservationSet></DescribeInstancesResponse>"
+
+static const char *const INSTANCES[] = {
+    "i-1=running|Name=web,Owner=,=x|sg-1 sg-2|t3.micro|own 10.0.0.4 "
+    "2001:db8::1 "
+    "198.51.100.7",
+    "i-2=stopped",
+    "=",
+};
+static const char *const GROUPS[] = {
+    "sg-1=web|tcp 22 22 0.0.0.0/0 ::/0|-1 - - 10.0.0.0/8|icmp 8 -1",
+    "sg-2=",
+};
+
+static const struct ec2_region REGIONS[] = {
+    {{"eu-west-1", 9}, {"opted-in", 8}},
+    {{"us-east-1", 9}, {NULL, 0}},
+};
+
+static int set_up(void **state)
+{
+    *state = ec2_memo_new();
+    return *state == NULL;
+}
+
+static int tear_down(void **state)
+{
+    ec2_memo_free(*state);
+    return 0;
+}
+
+static bool knows(struct ec2_memo *memo, const char *document)
+{
+    struct span id;
+
+    return ec2_memo_knows(memo, EC2_DESCRIBE_INSTANCES, span_of(document), &id);
+}
+
+static void add_instance(struct ec2_memo *memo, const char *text)
+{
+    struct instance_record record;
+
+    instance_record_init(&record, text);
+    ec2_memo_add_instance(memo, &record.instance);
+    /* What the memo keeps is its own. */
+    memset(&record, 0xa5, sizeof(record));
+}
+
+/* The document with one instance, seen to its end. */
+static void learn(struct ec2_memo *memo, const char *document)
+{
+    assert_false(knows(memo, document));
+    add_instance(memo, "i-1=running");
+    ec2_memo_keep(memo, SPAN_LIT(ID));
+}
+
+/* --- which documents are the same ---------------------------------------- */
+
+static void test_ec2_memo_knows__the_same_but_for_its_id(void **state)
+{
+    static const char OTHER[] = DOCUMENT("another-id");
+    struct span id = {0};
+
+    learn(*state, DOCUMENT(ID));
+    assert_true(knows(*state, DOCUMENT(ID)));
+    assert_true(
+        ec2_memo_knows(*state, EC2_DESCRIBE_INSTANCES, SPAN_LIT(OTHER), &id));
+    assert_true(span_eq_str(id, "another-id"));
+    assert_ptr_equal(id.p, strstr(OTHER, "another-id"));
+    assert_true(knows(*state, DOCUMENT("")));
+}
+
+static void test_ec2_memo_knows__no_other_document(void **state)
+{
+    char document[] = DOCUMENT(ID);
+    size_t id = (size_t)(strstr(document, ID) - document);
+
+    for (size_t i = 0; i < sizeof(document) - 1; i++) {
+        if (i >= id && i < id + sizeof(ID) - 1)
+            continue;
+        learn(*state, DOCUMENT(ID));
+        document[i] ^= 1;
+        if (knows(*state, document))
+            fail_msg("byte %zu, now '%c'", i, document[i]);
+        document[i] ^= 1;
+    }
+    learn(*state, DOCUMENT(ID));
+    assert_false(knows(*state, DOCUMENT(ID) " "));
+    learn(*state, DOCUMENT(ID));
+    assert_false(knows(*state, ""));
+}
+
+static void test_ec2_memo_knows__nothing_of_another_action(void **state)
+{
+    struct span id;
+
+    learn(*state, DOCUMENT(ID));
+    assert_false(ec2_memo_knows(*state, EC2_DESCRIBE_SECURITY_GROUPS,
+                                SPAN_LIT(DOCUMENT(ID)), &id));
+    assert_false(knows(*state, DOCUMENT(ID)));
+}
+
+static void test_ec2_memo_knows__nothing_under_another_key(void **state)
+{
+    struct ec2_memo *other = ec2_memo_new();
+
+    learn(*state, DOCUMENT(ID));
+    assert_non_null(other);
+    assert_false(knows(other, DOCUMENT(ID)));
+    ec2_memo_free(other);
+}
+
+static void test_ec2_memo_knows__the_last_document_only(void **state)
+{
+    learn(*state, DOCUMENT(ID));
+    learn(*state, DOCUMENT(ID) "\n");
+    assert_false(knows(*state, DOCUMENT(ID)));
+}
+
+#define ID_64 "0123456789012345678901234567890123456789012345678901234567890123"
+
+static const char *const NOT_KEPT[] = {
+    "",
+    "<",
+    "<requestId",
+    "<requestId>",
+    "<requestId>" ID,
+    ROOT "<reservationSet/></DescribeInstancesResponse>",
+    ROOT "<RequestId>" ID "</RequestId></DescribeInstancesResponse>",
+    ROOT "<!-- --><requestId>" ID "</requestId>",
+    ROOT "<a><![CDATA[<requestId>" ID "</requestId>]]></a>",
+    "<!DOCTYPE a>" ROOT "<requestId>" ID "</requestId>",
+    ROOT "<requestId> " ID "</requestId>",
+    ROOT "<requestId>" ID "&#x31;</requestId>",
+    ROOT "<requestId>" ID_64 "4</requestId>",
+    ROOT "<a>" ID_64 ID_64 ID_64 ID_64 ID_64 ID_64 ID_64 ID_64 "</a>"
+         "<requestId>" ID "</requestId>",
+};
+
+static void test_ec2_memo_knows__nothing_that_could_hide_more(void **state)
+{
+    for (size_t i = 0; i < COUNT(NOT_KEPT); i++) {
+        learn(*state, NOT_KEPT[i]);
+        if (knows(*state, NOT_KEPT[i]))
+            fail_msg("kept: %s", NOT_KEPT[i]);
+    }
+    assert_false(knows(*state, DOCUMENT(ID_64)));
+    ec2_memo_keep(*state, SPAN_LIT(ID_64));
+    assert_true(knows(*state, DOCUMENT(ID_64)));
+}
+
+static void test_ec2_memo_keep__is_needed(void **state)
+{
+    assert_false(knows(*state, DOCUMENT(ID)));
+    add_instance(*state, "i-1=running");
+    assert_false(knows(*state, DOCUMENT(ID)));
+    /* The parser saw another id than the text that was passed over. */
+    ec2_memo_keep(*state, SPAN_LIT("0f-A8"));
+    assert_false(knows(*state, DOCUMENT(ID)));
+    ec2_memo_keep(*state, SPAN_LIT(ID));
+    assert_true(knows(*state, DOCUMENT(ID)));
+    ec2_memo_keep(*state, SPAN_LIT(ID));
+    assert_false(knows(*state, DOCUMENT(ID)));
+}
+
+/* --- what they hold ------------------------------------------------------ */
+
+struct told {
+    struct buf text;
+    size_t n;
+    size_t refuse_at; /* 0: none */
+};
+
+static void tell_text(struct told *told, struct span s)
+{
+    buf_addf(&told->text, " %.*s;", SPAN_ARG(s));
+}
+
+static enum err_code end_record(struct told *told, struct err *err)
+{
+    buf_add_char(&told->text, '\n');
+    if (++told->n == told->refuse_at)
+        return err_set(err, ERR_IO, "test: refused");
+    return ERR_OK;
+}
+
+static enum err_code take_instance(void *arg, const struct ec2_instance *in,
+                                   struct err *err)
+{
+    struct told *told = arg;
+
+    tell_text(told, in->id);
+    tell_text(told, in->state);
+    tell_text(told, in->type);
+    tell_text(told, in->launch_time);
+    for (size_t i = 0; i < in->ntags; i++) {
+        tell_text(told, in->tags[i].key);
+        tell_text(told, in->tags[i].value);
+    }
+    for (size_t i = 0; i < in->ngroup_ids; i++)
+        tell_text(told, in->group_ids[i]);
+    for (size_t i = 0; i < in->naddresses; i++) {
+        tell_text(told, in->addresses[i].text);
+        buf_addf(&told->text, "%d%d", in->addresses[i].kind,
+                 in->addresses[i].own);
+    }
+    buf_addf(&told->text, "%zu %zu %zu", in->ntags, in->ngroup_ids,
+             in->naddresses);
+    return end_record(told, err);
+}
+
+static enum err_code take_group(void *arg, const struct ec2_group *group,
+                                struct err *err)
+{
+    struct told *told = arg;
+
+    tell_text(told, group->id);
+    tell_text(told, group->name);
+    for (size_t i = 0; i < group->npermissions; i++) {
+        const struct ec2_permission *p = &group->permissions[i];
+
+        tell_text(told, p->protocol);
+        buf_addf(&told->text, "%d %d %d %zu %zu", (int)p->from_port,
+                 (int)p->to_port, p->has_ports, p->first_cidr, p->ncidrs);
+    }
+    for (size_t i = 0; i < group->ncidrs; i++)
+        tell_text(told, group->cidrs[i]);
+    return end_record(told, err);
+}
+
+static enum err_code take_region(void *arg, const struct ec2_region *region,
+                                 struct err *err)
+{
+    tell_text(arg, region->name);
+    tell_text(arg, region->opt_in_status);
+    return end_record(arg, err);
+}
+
+static const struct ec2_records RECORDS = {
+    .instance = take_instance,
+    .group = take_group,
+    .region = take_region,
+};
+
+/* Learns all records of the action; *direct is what they are told as. */
+static void learn_all(struct ec2_memo *memo, enum ec2_action action,
+                      struct told *direct)
+{
+    struct span id;
+
+    assert_false(ec2_memo_knows(memo, action, SPAN_LIT(DOCUMENT(ID)), &id));
+    for (size_t i = 0; i < COUNT(INSTANCES); i++) {
+        struct instance_record record;
+
+        if (action != EC2_DESCRIBE_INSTANCES)
+            break;
+        instance_record_init(&record, INSTANCES[i]);
+        assert_int_equal(take_instance(direct, &record.instance, NULL), ERR_OK);
+        add_instance(memo, INSTANCES[i]);
+    }
+    for (size_t i = 0; i < COUNT(GROUPS); i++) {
+        struct group_record record;
+
+        if (action != EC2_DESCRIBE_SECURITY_GROUPS)
+            break;
+        group_record_init(&record, GROUPS[i]);
+        assert_int_equal(take_group(direct, &record.group, NULL), ERR_OK);
+        ec2_memo_add_group(memo, &record.group);
+        memset(&record, 0xa5, sizeof(record));
+    }
+    for (size_t i = 0; i < COUNT(REGIONS); i++) {
+        struct ec2_region record = REGIONS[i];
+
+        if (action != EC2_DESCRIBE_REGIONS)
+            break;
+        assert_int_equal(take_region(direct, &record, NULL), ERR_OK);
+        ec2_memo_add_region(memo, &record);
+        memset(&record, 0xa5, sizeof(record));
+    }
+    ec2_memo_keep(memo, SPAN_LIT(ID));
+}
+
+static void check_told(struct ec2_memo *memo, enum ec2_action action,
+                       size_t nrecords)
+{
+    struct told direct = {.text = BUF_INIT(4096)};
+    struct told told = {.text = BUF_INIT(4096)};
+    struct span id;
+
+    learn_all(memo, action, &direct);
+    /* As often as it is asked. */
+    for (unsigned i = 0; i < 2; i++) {
+        buf_reset(&told.text);
+        assert_true(ec2_memo_knows(memo, action, SPAN_LIT(DOCUMENT(ID)), &id));
+        assert_int_equal(ec2_memo_tell(memo, &RECORDS, &told, NULL), ERR_OK);
+        assert_string_equal(told.text.data, direct.text.data);
+    }
+    assert_int_equal(direct.n, nrecords);
+    buf_release(&direct.text);
+    buf_release(&told.text);
+}
+
+static void test_ec2_memo_tell__gives_all_of_each_record(void **state)
+{
+    check_told(*state, EC2_DESCRIBE_INSTANCES, COUNT(INSTANCES));
+    check_told(*state, EC2_DESCRIBE_SECURITY_GROUPS, COUNT(GROUPS));
+    check_told(*state, EC2_DESCRIBE_REGIONS, COUNT(REGIONS));
+}
+
+static void test_ec2_memo_tell__stops_at_a_refusal(void **state)
+{
+    struct told direct = {.text = BUF_INIT(4096)};
+    struct told told = {.text = BUF_INIT(4096), .refuse_at = 2};
+    struct err err = {0};
+
+    learn_all(*state, EC2_DESCRIBE_INSTANCES, &direct);
+    assert_true(knows(*state, DOCUMENT(ID)));
+    assert_int_equal(ec2_memo_tell(*state, &RECORDS, &told, &err), ERR_IO);
+    assert_string_equal(err_text(&err), "test: refused");
+    assert_int_equal(told.n, 2);
+    buf_release(&direct.text);
+    buf_release(&told.text);
+}
+
+static void test_ec2_memo_tell__needs_no_callback(void **state)
+{
+    static const struct ec2_records none;
+
+    learn(*state, DOCUMENT(ID));
+    assert_true(knows(*state, DOCUMENT(ID)));
+    assert_int_equal(ec2_memo_tell(*state, &none, NULL, NULL), ERR_OK);
+}
+
+/* How many instances with an id of that length are kept. */
+static size_t keep_ids(struct ec2_memo *memo, size_t n, size_t len)
+{
+    static char text[EC2_MEMO_MAX + 1];
+    struct told told = {.text = BUF_INIT(2 * EC2_MEMO_MAX)};
+    const struct ec2_instance instance = {.id = {text, len}};
+
+    memset(text, 'x', sizeof(text));
+    assert_false(knows(memo, DOCUMENT(ID)));
+    for (size_t i = 0; i < n; i++)
+        ec2_memo_add_instance(memo, &instance);
+    ec2_memo_keep(memo, SPAN_LIT(ID));
+    if (knows(memo, DOCUMENT(ID)))
+        assert_int_equal(ec2_memo_tell(memo, &RECORDS, &told, NULL), ERR_OK);
+    buf_release(&told.text);
+    assert_false(knows(memo, ""));
+    return told.n;
+}
+
+static void test_ec2_memo_add__keeps_all_or_nothing(void **state)
+{
+    size_t most = 0;
+
+    assert_int_equal(keep_ids(*state, 1, EC2_MEMO_MAX), 0);
+    assert_int_equal(keep_ids(*state, 1, EC2_MEMO_MAX / 2), 1);
+    assert_int_equal(keep_ids(*state, 2, EC2_MEMO_MAX / 2), 0);
+    for (size_t n = 1; n < EC2_MEMO_MAX; n++) {
+        size_t kept = keep_ids(*state, n, 0);
+
+        if (kept == 0)
+            break;
+        assert_int_equal(kept, n);
+        most = n;
+    }
+    assert_in_range(most, 100, EC2_MEMO_MAX / sizeof(struct ec2_instance));
+}
+
+/* With the n-th allocation failing; false once none did. */
+static bool survives(size_t n)
+{
+    struct told direct = {.text = BUF_INIT(4096)};
+    struct told told = {.text = BUF_INIT(4096)};
+    struct ec2_memo *memo;
+    bool failed;
+
+    fail_alloc_at(n);
+    memo = ec2_memo_new();
+    if (memo)
+        learn(memo, DOCUMENT(ID));
+    failed = fail_alloc_stop();
+    assert_true(memo || failed);
+    /* It kept nothing, and is none the worse for it. */
+    if (memo && failed)
+        learn_all(memo, EC2_DESCRIBE_INSTANCES, &direct);
+    if (memo) {
+        assert_true(knows(memo, DOCUMENT(ID)));
+        assert_int_equal(ec2_memo_tell(memo, &RECORDS, &told, NULL), ERR_OK);
+        assert_int_equal(told.n, failed ? COUNT(INSTANCES) : 1);
+    }
+    ec2_memo_free(memo);
+    buf_release(&direct.text);
+    buf_release(&told.text);
+    return failed;
+}
+
+static void test_ec2_memo_add__survives_a_failed_allocation(void **state)
+{
+    size_t n = 0;
+
+    (void)state;
+    while (survives(n))
+        n++;
+    assert_int_equal(n, 2);
+}
+
+static void test_ec2_memo_free__accepts_null(void **state)
+{
+    (void)state;
+    ec2_memo_free(NULL);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST(test_ec2_memo_knows__the_same_but_for_its_id),
+        TEST(test_ec2_memo_knows__no_other_document),
+        TEST(test_ec2_memo_knows__nothing_of_another_action),
+        TEST(test_ec2_memo_knows__nothing_under_another_key),
+        TEST(test_ec2_memo_knows__the_last_document_only),
+        TEST(test_ec2_memo_knows__nothing_that_could_hide_more),
+        TEST(test_ec2_memo_keep__is_needed),
+        TEST(test_ec2_memo_tell__gives_all_of_each_record),
+        TEST(test_ec2_memo_tell__stops_at_a_refusal),
+        TEST(test_ec2_memo_tell__needs_no_callback),
+        TEST(test_ec2_memo_add__keeps_all_or_nothing),
+        cmocka_unit_test(test_ec2_memo_add__survives_a_failed_allocation),
+        cmocka_unit_test(test_ec2_memo_free__accepts_null),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
