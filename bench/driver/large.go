@@ -57,7 +57,7 @@ var shares = []struct {
 func largePlan() []way {
 	var ways []way
 	for _, memory := range []int{wholeCPU, 512, 128} {
-		c := cell{pagesTable, fleet{1, 50000}, "count", memory, 1, 1, 3 * minute, true}
+		c := cell{pagesTable, fleet{Regions: 1, Instances: 50000}, "count", memory, 1, 1, 3 * minute, true}
 		ways = append(ways,
 			way{cell: c, title: "page by page"},
 			way{cell: c, title: "PAGES_PARALLEL=on", env: []string{"PAGES_PARALLEL=on"}})
@@ -65,7 +65,7 @@ func largePlan() []way {
 	for _, instances := range []int{1000, 2000, 3000, 5000} {
 		for _, share := range shares {
 			for _, memory := range []int{wholeCPU, 128} {
-				c := cell{exposureTable, fleet{1, instances}, "exposure", memory, 1, 2, 3 * minute, true}
+				c := cell{exposureTable, fleet{Regions: 1, Instances: instances}, "exposure", memory, 1, 2, 3 * minute, true}
 				ways = append(ways,
 					way{c, share.options, []string{never}, "count", share.title + ", listed", ""},
 					way{c, share.options, []string{"EXPOSURE_BY_GROUP_MIN=1"}, "count", share.title + ", by group", ""})
@@ -76,11 +76,11 @@ func largePlan() []way {
 		ways = append(ways, way{cell: cell{growthTable, f, question, 128, 1, 0, 3 * minute, true},
 			fleetOptions: shares[0].options})
 	}
-	for _, f := range []fleet{{17, 2500}, {34, 2500}, {17, 5000}, {34, 5000}} {
+	for _, f := range []fleet{{Regions: 17, Instances: 2500}, {Regions: 34, Instances: 2500}, {Regions: 17, Instances: 5000}, {Regions: 34, Instances: 5000}} {
 		grown(f, "count")
 	}
-	grown(fleet{34, 5000}, "owner")
-	grown(fleet{34, 5000}, "exposure")
+	grown(fleet{Regions: 34, Instances: 5000}, "owner")
+	grown(fleet{Regions: 34, Instances: 5000}, "exposure")
 	return append(ways, startPlan()...)
 }
 
@@ -89,7 +89,7 @@ func startPlan() []way {
 	add := func(question, asked, about string) {
 		for _, start := range starts {
 			ways = append(ways, way{
-				cell: cell{startTable, fleet{allRegions, small}, question, 128, startRounds, 2, minute, true},
+				cell: cell{startTable, fleet{Regions: allRegions, Instances: small}, question, 128, startRounds, 2, minute, true},
 				env:  []string{start.setting}, title: start.title + about, asked: asked})
 		}
 	}

@@ -79,10 +79,20 @@ func findPrograms(o *options) ([]program, error) {
 type fleet struct {
 	Regions   int `json:"regions"`
 	Instances int `json:"instancesPerRegion"`
+	// Restless: no two answers of a region are alike. Else only request ids differ.
+	Restless bool `json:"restless,omitempty"`
 }
 
 func (f fleet) String() string {
-	return fmt.Sprintf("%d regions of %d instances", f.Regions, f.Instances)
+	return fmt.Sprintf("%d regions of %d instances%s", f.Regions, f.Instances, f.unrest())
+}
+
+// unrest ends a phrase about the fleet.
+func (f fleet) unrest() string {
+	if f.Restless {
+		return " that change between answers"
+	}
+	return ""
 }
 
 // measures: peers are given up early, and an answer has to be large for the
@@ -125,7 +135,7 @@ const (
 // plan lists the cells; those of one fleet are neighbours.
 func plan(o *options) []cell {
 	if o.smoke {
-		return []cell{{programsTable, fleet{allRegions, small}, "count", 128, 1, 3, minute, true}}
+		return []cell{{programsTable, fleet{Regions: allRegions, Instances: small}, "count", 128, 1, 3, minute, true}}
 	}
 	if o.full {
 		return append(compareAll(), grow([]int{1, 2, 4, 8, 17, 34}, []int{10, 100, 1000, 10000, 100000}, 5)...)
@@ -138,14 +148,23 @@ func plan(o *options) []cell {
 func compareSome() []cell {
 	var cells []cell
 	for _, question := range questions {
-		cells = append(cells, cell{programsTable, fleet{allRegions, small}, question, 128, 1, 5, minute, false})
+		cells = append(cells, cell{programsTable, fleet{Regions: allRegions, Instances: small}, question, 128, 1, 5, minute, false})
 	}
-	cells = append(cells,
-		cell{programsTable, fleet{allRegions, small}, "count", 512, 1, 5, minute, false},
-		cell{programsTable, fleet{allRegions, large}, "count", 512, 1, 1, minute, false})
+	cells = append(cells, cell{programsTable, fleet{Regions: allRegions, Instances: small}, "count", 512, 1, 5, minute, false})
+	cells = append(cells, compareRestless(1, 5)...)
+	cells = append(cells, cell{programsTable, fleet{Regions: allRegions, Instances: large}, "count", 512, 1, 1, minute, false})
 	for _, question := range questions {
-		cells = append(cells, cell{programsTable, fleet{allRegions, large}, question, 128, 1, 1, 3 * minute,
+		cells = append(cells, cell{programsTable, fleet{Regions: allRegions, Instances: large}, question, 128, 1, 1, 3 * minute,
 			question != "count"}) // one is enough to see peers run out of memory
+	}
+	return cells
+}
+
+// compareRestless is for ours alone: peers take no notice of what is unchanged.
+func compareRestless(colds, warms int) []cell {
+	var cells []cell
+	for _, question := range questions {
+		cells = append(cells, cell{programsTable, fleet{allRegions, small, true}, question, 128, colds, warms, minute, true})
 	}
 	return cells
 }
@@ -155,12 +174,12 @@ func compareAll() []cell {
 	for _, size := range []struct{ instances, colds, warms int }{{small, 3, 10}, {large, 1, 2}} {
 		for _, memory := range []int{128, 512, wholeCPU} {
 			for _, question := range questions {
-				cells = append(cells, cell{programsTable, fleet{allRegions, size.instances}, question, memory,
+				cells = append(cells, cell{programsTable, fleet{Regions: allRegions, Instances: size.instances}, question, memory,
 					size.colds, size.warms, 2 * minute, false})
 			}
 		}
 	}
-	return cells
+	return append(cells, compareRestless(3, 10)...)
 }
 
 // grow are the curves, with a whole CPU, so that they show work and not the
@@ -168,14 +187,14 @@ func compareAll() []cell {
 func grow(regions, instances []int, warms int) []cell {
 	var cells []cell
 	for _, n := range regions {
-		cells = append(cells, cell{regionsTable, fleet{n, small}, "count", wholeCPU, 1, warms, minute, false})
+		cells = append(cells, cell{regionsTable, fleet{Regions: n, Instances: small}, "count", wholeCPU, 1, warms, minute, false})
 	}
 	for _, n := range instances {
 		oursOnly := n > large
 		if oursOnly {
 			warms = 1
 		}
-		cells = append(cells, cell{instancesTable, fleet{2, n}, "count", wholeCPU, 1, warms, 5 * minute, oursOnly})
+		cells = append(cells, cell{instancesTable, fleet{Regions: 2, Instances: n}, "count", wholeCPU, 1, warms, 5 * minute, oursOnly})
 	}
 	return cells
 }

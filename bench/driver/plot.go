@@ -87,7 +87,11 @@ func (r *report) programsPlot() string {
 		var bars []bar
 		for _, row := range rows {
 			sum := row.summary()
-			bars = append(bars, bar{row.Program, row.Title, p.value(sum), sum.Failure})
+			title := row.Title
+			if row.Fleet.Restless {
+				title += ", all changing"
+			}
+			bars = append(bars, bar{row.Program, title, p.value(sum), sum.Failure})
 		}
 		s.panel(40+panelHeight*float64(i), p.title, p.unit, p.floor, bars)
 	}

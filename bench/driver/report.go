@@ -289,7 +289,8 @@ const programsHead = `
 
 func (r *report) programsTables(b *strings.Builder, f fleet) {
 	for _, memory := range r.memories(f) {
-		fmt.Fprintf(b, "\n### %s instances in each of %d regions, %d MB\n", grouped(f.Instances), f.Regions, memory)
+		fmt.Fprintf(b, "\n### %s instances in each of %d regions%s, %d MB\n", grouped(f.Instances), f.Regions,
+			f.unrest(), memory)
 		b.WriteString(programsHead)
 		floor := true
 		for i := range r.Results {

@@ -44,8 +44,11 @@ type simulator struct {
 }
 
 func (s *simulator) fleetOptions() []string {
-	return append([]string{"--regions", strings.Join(s.regions, ","), "--instances", strconv.Itoa(s.fleet.Instances)},
-		s.options...)
+	options := []string{"--regions", strings.Join(s.regions, ","), "--instances", strconv.Itoa(s.fleet.Instances)}
+	if s.fleet.Restless {
+		options = append(options, "--restless")
+	}
+	return append(options, s.options...)
 }
 
 func startSimulator(o *options, n *network, f fleet, more ...string) (*simulator, error) {
