@@ -42,9 +42,10 @@ static bool is_unseen(uint32_t c)
         {0xE0000, 0xE0FFF}, /* tags, variation selectors */
     };
 
+    /* They are in order, so what is left of a range is in none. */
     for (size_t i = 0; i < sizeof(UNSEEN) / sizeof(UNSEEN[0]); i++)
-        if (c >= UNSEEN[i].first && c <= UNSEEN[i].last)
-            return true;
+        if (c <= UNSEEN[i].last)
+            return c >= UNSEEN[i].first;
     return false;
 }
 
