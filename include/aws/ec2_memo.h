@@ -1,13 +1,14 @@
 /*
  * ec2_memo.h - the records of one short answer, kept so that the same bytes
- * need not be parsed again; pure.
+ * need not be parsed again; pure but for the key.
  *
  * EC2 is asked each time. But between two questions most regions are as they
  * were, and then EC2's answer is the same but for its request id: its records
  * come from here. Whether it is the same says a digest under a random key, so
  * nobody who can write into an answer, by a tag, can make two answers look
- * alike. Documents with a comment or CDATA before the request id, or without
- * one, are not kept, nor are more than EC2_MEMO_MAX bytes of records.
+ * alike. What does not begin as EC2's answers do, in ASCII and with the request
+ * id behind the root, is not kept, nor are more than EC2_MEMO_MAX bytes of
+ * records.
  */
 #ifndef AWS_EC2_MEMO_H
 #define AWS_EC2_MEMO_H
@@ -29,13 +30,13 @@ struct ec2_memo *ec2_memo_new(void);
 void ec2_memo_free(struct ec2_memo *memo);
 
 /*
- * Whether document, an answer to action, is the one kept. If so its request id
- * is *request_id, a part of document. If not, what was kept is forgotten, and
- * the records of document can be added as they are parsed; they count once
- * ec2_memo_keep() was called.
+ * Whether document, an answer to action, is the one kept: then its request id
+ * is *request_id, a part of document, and ec2_memo_tell() has its records. Else
+ * what was kept is forgotten, and the records of document can be added as they
+ * are parsed; they count once ec2_memo_keep() was called.
  */
-bool ec2_memo_knows(struct ec2_memo *memo, enum ec2_action action,
-                    struct span document, struct span *request_id);
+bool ec2_memo_recall(struct ec2_memo *memo, enum ec2_action action,
+                     struct span document, struct span *request_id);
 
 /* Copies the record. What does not fit makes that nothing is kept. */
 void ec2_memo_add_instance(struct ec2_memo *memo,
@@ -45,8 +46,9 @@ void ec2_memo_add_region(struct ec2_memo *memo,
                          const struct ec2_region *region);
 
 /* The document has ended well and was all of the answer; request_id is what
- * the parser read as such. */
+ * the parser read as such. Or it is not to be kept. */
 void ec2_memo_keep(struct ec2_memo *memo, struct span request_id);
+void ec2_memo_forget(struct ec2_memo *memo);
 
 /* Hands the records kept to the callbacks, in their order. ERR_OK or what a
  * callback returned. */

@@ -9,7 +9,7 @@
 /* The request id comes second in EC2's answers, after the root element. */
 #define REQUEST_ID_TAG "<requestId>"
 #define HEAD_MAX ((size_t)512)
-#define REQUEST_ID_MAX ((size_t)64)
+#define REQUEST_ID_MAX 64
 
 #define KEY_LEN 16
 #define DIGEST_LEN 16
@@ -32,8 +32,7 @@ struct ec2_memo {
     unsigned char digest[DIGEST_LEN];
     bool whole; /* digest's document has ended, and all records are here */
     bool adds;  /* they are being added */
-    /* While they are: the request id, a part of the document. */
-    struct span request_id;
+    char request_id[REQUEST_ID_MAX + 1]; /* of that document */
     size_t nbytes;
     struct kept *first;
     struct kept **end;
@@ -52,7 +51,7 @@ struct ec2_memo *ec2_memo_new(void)
     return NULL;
 }
 
-static void forget(struct ec2_memo *memo)
+void ec2_memo_forget(struct ec2_memo *memo)
 {
     while (memo->first) {
         struct kept *next = memo->first->next;
@@ -70,42 +69,66 @@ void ec2_memo_free(struct ec2_memo *memo)
 {
     if (!memo)
         return;
-    forget(memo);
+    ec2_memo_forget(memo);
     free(memo);
+}
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
 static bool is_id_byte(char c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-           (c >= 'A' && c <= 'Z') || c == '-';
+    return is_letter(c) || (c >= '0' && c <= '9') || c == '-';
+}
+
+static bool is_plain(char c)
+{
+    return (c >= ' ' && c <= '~') || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* Takes the bytes before the next word off *rest; false: there is none, or a
+ * byte that is not plain before it. */
+static bool skip_to(struct span *rest, const char *word)
+{
+    while (rest->len && !span_starts_with(*rest, word)) {
+        if (!is_plain(*rest->p))
+            return false;
+        rest->p++;
+        rest->len--;
+    }
+    return rest->len > 0;
 }
 
 /*
- * The text of the first <requestId>, the one thing in which two answers about
- * the same fleet differ. Nothing else can hide there: no comment, CDATA or
- * DOCTYPE begins before it, and its text is plain.
+ * The text of <requestId>, the one thing in which two answers about the same
+ * fleet differ. It is passed over only where nothing else can be in its place:
+ * in a document that begins with the declaration, perhaps, the root's tag and
+ * this one. Plain bytes up to there are no other encoding that libxml2 detects
+ * (XML 1.0, appendix F), so these bytes are what the parser sees too.
  */
 static bool find_request_id(struct span document, struct span *id)
 {
-    size_t max = document.len < HEAD_MAX ? document.len : HEAD_MAX;
     struct span rest = document;
+    struct span head;
 
-    for (size_t i = 0; i < max; i++) {
-        rest = (struct span){document.p + i, document.len - i};
-        if (span_starts_with(rest, "<!"))
-            return false;
-        if (span_starts_with(rest, REQUEST_ID_TAG))
-            break;
-    }
-    if (!span_starts_with(rest, REQUEST_ID_TAG))
+    if (span_starts_with(rest, "<?xml ") && !skip_to(&rest, "?>"))
         return false;
+    if (!skip_to(&rest, "<") || rest.len < 2 || !is_letter(rest.p[1]))
+        return false;
+    rest.p++;
+    rest.len--;
+    if (!skip_to(&rest, "<") || !span_starts_with(rest, REQUEST_ID_TAG))
+        return false;
+    head = (struct span){document.p, document.len - rest.len};
     rest.p += sizeof(REQUEST_ID_TAG) - 1;
     rest.len -= sizeof(REQUEST_ID_TAG) - 1;
     *id = (struct span){rest.p, 0};
     while (id->len < rest.len && is_id_byte(rest.p[id->len]))
         id->len++;
-    return id->len < rest.len && id->len <= REQUEST_ID_MAX &&
-           rest.p[id->len] == '<';
+    return head.len <= HEAD_MAX && id->len > 0 && id->len <= REQUEST_ID_MAX &&
+           id->len < rest.len && rest.p[id->len] == '<';
 }
 
 /*
@@ -135,8 +158,8 @@ static bool digest_of(const struct ec2_memo *memo, struct span document,
     return ok;
 }
 
-bool ec2_memo_knows(struct ec2_memo *memo, enum ec2_action action,
-                    struct span document, struct span *request_id)
+bool ec2_memo_recall(struct ec2_memo *memo, enum ec2_action action,
+                     struct span document, struct span *request_id)
 {
     unsigned char digest[DIGEST_LEN];
     struct span id;
@@ -148,11 +171,12 @@ bool ec2_memo_knows(struct ec2_memo *memo, enum ec2_action action,
         *request_id = id;
         return true;
     }
-    forget(memo);
+    ec2_memo_forget(memo);
     if (can) {
         memo->adds = true;
         memo->action = action;
-        memo->request_id = id;
+        memcpy(memo->request_id, id.p, id.len);
+        memo->request_id[id.len] = '\0';
         memcpy(memo->digest, digest, DIGEST_LEN);
     }
     return false;
@@ -169,7 +193,7 @@ static struct kept *add(struct ec2_memo *memo, size_t rest)
         rest + sizeof(*kept) <= EC2_MEMO_MAX - memo->nbytes)
         kept = calloc(1, sizeof(*kept) + rest);
     if (!kept) {
-        forget(memo);
+        ec2_memo_forget(memo);
         return NULL;
     }
     memo->nbytes += sizeof(*kept) + rest;
@@ -304,12 +328,12 @@ void ec2_memo_add_region(struct ec2_memo *memo, const struct ec2_region *region)
 
 void ec2_memo_keep(struct ec2_memo *memo, struct span request_id)
 {
-    if (memo->adds && span_eq(memo->request_id, request_id)) {
+    if (memo->adds && span_eq_str(request_id, memo->request_id)) {
         memo->adds = false;
         memo->whole = true;
         return;
     }
-    forget(memo);
+    ec2_memo_forget(memo);
 }
 
 static enum err_code tell(const struct ec2_memo *memo, const struct kept *kept,

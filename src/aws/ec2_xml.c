@@ -339,6 +339,7 @@ static void forget_document(struct ec2_xml *xml)
     xml->whole = false;
     xml->silent = 0;
     xml->nrecords = 0;
+    xml->nrequest_ids = 0;
     xml->failed = ERR_OK;
     xml->err = (struct err){0};
     buf_reset(&xml->text);
@@ -447,7 +448,7 @@ static bool recall(struct ec2_xml *xml)
     struct span id;
 
     if (!xml->memo ||
-        !ec2_memo_knows(xml->memo, xml->action, buf_span(&xml->held), &id))
+        !ec2_memo_recall(xml->memo, xml->action, buf_span(&xml->held), &id))
         return false;
     xml->kind = EC2_DOCUMENT_RESULT;
     xml->unchanged = true;
@@ -466,9 +467,13 @@ static void parse_rest(struct ec2_xml *xml)
     feed_part(xml, xml->held.data, xml->held.len, 1);
     if (!xml->failed && !xml->whole)
         ec2_xml_fail_with(xml, ERR_PARSE, "the answer breaks off");
-    if (xml->memo && !xml->failed && xml->kind == EC2_DOCUMENT_RESULT &&
-        xml->next_token.len == 0)
+    if (!xml->memo)
+        return;
+    if (!xml->failed && xml->kind == EC2_DOCUMENT_RESULT &&
+        xml->next_token.len == 0 && xml->nrequest_ids == 1)
         ec2_memo_keep(xml->memo, buf_span(&xml->request_id));
+    else
+        ec2_memo_forget(xml->memo);
 }
 
 enum err_code ec2_xml_end(struct ec2_xml *xml, struct ec2_page *out,

@@ -49,6 +49,7 @@ struct ec2_xml {
     bool event;    /* something happened since the last feed */
     size_t silent; /* bytes fed since then */
     size_t nrecords;
+    size_t nrequest_ids;
     enum err_code failed;
     struct err err;
 

@@ -304,6 +304,7 @@ static void end_opt_in_status(struct ec2_xml *xml)
 
 static void end_request_id(struct ec2_xml *xml)
 {
+    xml->nrequest_ids++;
     keep_side(xml, &xml->request_id);
 }
 

@@ -398,6 +398,50 @@ static void test_ec2_start__tells_what_is_there_now(void **state)
     }
 }
 
+/* It takes the place of what was kept. */
+static void test_ec2_start__learns_anew_after_a_refusal(void **s)
+{
+    struct world *world = *s;
+
+    answer(world, ROUNDS[0].answer);
+    run(world);
+    answer(world, (struct fake_answer){
+                      .status = 503,
+                      .body = "<Response><Errors><Error><Code>Unavailable"
+                              "</Code></Error></Errors></Response>"});
+    answer(world, ROUNDS[1].answer);
+    run(world);
+    assert_int_equal(world->failure.kind, FAILURE_NONE);
+    assert_string_equal(world->ids.data, "i-1 i-1 ");
+    assert_int_equal(world->stats.retries, 1);
+    assert_int_equal(world->stats.unchanged, 0);
+    answer(world, ROUNDS[0].answer);
+    run(world);
+    assert_string_equal(world->ids.data, "i-1 i-1 i-1 ");
+    assert_int_equal(world->stats.unchanged, 1);
+}
+
+#define NO_GROUPS                                                              \
+    {                                                                          \
+        .body = "<DescribeSecurityGroupsResponse><requestId>g</requestId>"     \
+                "<securityGroupInfo/></DescribeSecurityGroupsResponse>"        \
+    }
+
+static void test_ec2_start__knows_each_action_s_answer(void **state)
+{
+    struct world *world = *state;
+
+    for (unsigned i = 0; i < 3; i++) {
+        world->request.action = EC2_DESCRIBE_INSTANCES;
+        answer(world, ROUNDS[0].answer);
+        run(world);
+        world->request.action = EC2_DESCRIBE_SECURITY_GROUPS;
+        answer(world, (struct fake_answer)NO_GROUPS);
+        run(world);
+        assert_int_equal(world->stats.unchanged, 2 * i);
+    }
+}
+
 static bool next_page(void *arg, const struct fake_request *request,
                       struct fake_answer *out)
 {
@@ -1631,6 +1675,10 @@ static void test_ec2_start__doubts_credentials_that_were_revoked(void **state)
 static const struct CMUnitTest TESTS[] = {
     cmocka_unit_test(test_ec2_start__follows_the_pages_to_their_end),
     cmocka_unit_test_setup_teardown(test_ec2_start__tells_what_is_there_now,
+                                    set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_ec2_start__learns_anew_after_a_refusal,
+                                    set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_ec2_start__knows_each_action_s_answer,
                                     set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_ec2_start__bounds_the_number_of_pages,
                                     set_up, tear_down),

@@ -7,6 +7,9 @@
 #include <stdbool.h>
 #include <string.h>
 
+#define OPENSSL_SUPPRESS_DEPRECATED /* RAND_set_rand_method() */
+#include <openssl/rand.h>
+
 #include "aws/ec2_memo.h"
 #include "base/buf.h"
 #include "support/fail_alloc.h"
@@ -16,6 +19,11 @@
 
 #define ROOT "<DescribeInstancesResponse xmlns=\"http://x/\">"
 #define ID "0f-A9"
+#define ID_64 "0123456789012345678901234567890123456789012345678901234567890123"
+#define SPAN(s)                                                                \
+    {                                                                          \
+        (s), sizeof(s) - 1                                                     \
+    }
 #define DOCUMENT(id)                                                           \
     ROOT "\n <requestId>" id "</requestId><reservationSet><item>a</item>"      \
          "</reservationSet></DescribeInstancesResponse>"
@@ -53,7 +61,8 @@ static bool knows(struct ec2_memo *memo, const char *document)
 {
     struct span id;
 
-    return ec2_memo_knows(memo, EC2_DESCRIBE_INSTANCES, span_of(document), &id);
+    return ec2_memo_recall(memo, EC2_DESCRIBE_INSTANCES, span_of(document),
+                           &id);
 }
 
 static void add_instance(struct ec2_memo *memo, const char *text)
@@ -66,17 +75,23 @@ static void add_instance(struct ec2_memo *memo, const char *text)
     memset(&record, 0xa5, sizeof(record));
 }
 
-/* The document with one instance, seen to its end. */
-static void learn(struct ec2_memo *memo, const char *document)
+/* The document with one instance, seen to its end, and its request id. */
+static void learn_with(struct ec2_memo *memo, const char *document,
+                       const char *id)
 {
     assert_false(knows(memo, document));
     add_instance(memo, "i-1=running");
-    ec2_memo_keep(memo, SPAN_LIT(ID));
+    ec2_memo_keep(memo, span_of(id));
+}
+
+static void learn(struct ec2_memo *memo, const char *document)
+{
+    learn_with(memo, document, ID);
 }
 
 /* --- which documents are the same ---------------------------------------- */
 
-static void test_ec2_memo_knows__the_same_but_for_its_id(void **state)
+static void test_ec2_memo_recall__the_same_but_for_its_id(void **state)
 {
     static const char OTHER[] = DOCUMENT("another-id");
     struct span id = {0};
@@ -84,13 +99,13 @@ static void test_ec2_memo_knows__the_same_but_for_its_id(void **state)
     learn(*state, DOCUMENT(ID));
     assert_true(knows(*state, DOCUMENT(ID)));
     assert_true(
-        ec2_memo_knows(*state, EC2_DESCRIBE_INSTANCES, SPAN_LIT(OTHER), &id));
+        ec2_memo_recall(*state, EC2_DESCRIBE_INSTANCES, SPAN_LIT(OTHER), &id));
     assert_true(span_eq_str(id, "another-id"));
     assert_ptr_equal(id.p, strstr(OTHER, "another-id"));
-    assert_true(knows(*state, DOCUMENT("")));
+    assert_true(knows(*state, DOCUMENT(ID_64)));
 }
 
-static void test_ec2_memo_knows__no_other_document(void **state)
+static void test_ec2_memo_recall__no_other_document(void **state)
 {
     char document[] = DOCUMENT(ID);
     size_t id = (size_t)(strstr(document, ID) - document);
@@ -110,63 +125,110 @@ static void test_ec2_memo_knows__no_other_document(void **state)
     assert_false(knows(*state, ""));
 }
 
-static void test_ec2_memo_knows__nothing_of_another_action(void **state)
+static void test_ec2_memo_recall__nothing_of_another_action(void **state)
 {
     struct span id;
 
     learn(*state, DOCUMENT(ID));
-    assert_false(ec2_memo_knows(*state, EC2_DESCRIBE_SECURITY_GROUPS,
-                                SPAN_LIT(DOCUMENT(ID)), &id));
+    assert_false(ec2_memo_recall(*state, EC2_DESCRIBE_SECURITY_GROUPS,
+                                 SPAN_LIT(DOCUMENT(ID)), &id));
     assert_false(knows(*state, DOCUMENT(ID)));
 }
 
-static void test_ec2_memo_knows__nothing_under_another_key(void **state)
-{
-    struct ec2_memo *other = ec2_memo_new();
-
-    learn(*state, DOCUMENT(ID));
-    assert_non_null(other);
-    assert_false(knows(other, DOCUMENT(ID)));
-    ec2_memo_free(other);
-}
-
-static void test_ec2_memo_knows__the_last_document_only(void **state)
+static void test_ec2_memo_recall__the_last_document_only(void **state)
 {
     learn(*state, DOCUMENT(ID));
     learn(*state, DOCUMENT(ID) "\n");
     assert_false(knows(*state, DOCUMENT(ID)));
 }
 
-#define ID_64 "0123456789012345678901234567890123456789012345678901234567890123"
+/* UTF-16, in which these bytes are one text: "<requestId>" is none there. */
+#define WIDE_ROOT "<\0?\0x\0m\0l\0 \0?\0>\0<\0a\0>\0"
+#define NARROW "<requestId>" ID "</requestId>"
 
-static const char *const NOT_KEPT[] = {
-    "",
-    "<",
-    "<requestId",
-    "<requestId>",
-    "<requestId>" ID,
-    ROOT "<reservationSet/></DescribeInstancesResponse>",
-    ROOT "<RequestId>" ID "</RequestId></DescribeInstancesResponse>",
-    ROOT "<!-- --><requestId>" ID "</requestId>",
-    ROOT "<a><![CDATA[<requestId>" ID "</requestId>]]></a>",
-    "<!DOCTYPE a>" ROOT "<requestId>" ID "</requestId>",
-    ROOT "<requestId> " ID "</requestId>",
-    ROOT "<requestId>" ID "&#x31;</requestId>",
-    ROOT "<requestId>" ID_64 "4</requestId>",
-    ROOT "<a>" ID_64 ID_64 ID_64 ID_64 ID_64 ID_64 ID_64 ID_64 "</a>"
-         "<requestId>" ID "</requestId>",
+static const struct {
+    struct span document;
+    const char *id; /* what the parser might read as such */
+} NOT_KEPT[] = {
+    {SPAN(""), ""},
+    {SPAN("<"), ""},
+    {SPAN("<a>"), ""},
+    {SPAN("<a><requestId"), ""},
+    {SPAN("<a><requestId>"), ""},
+    {SPAN("<a><requestId>" ID), ID},
+    {SPAN("<requestId>" ID "</requestId>"), ID},
+    {SPAN(ROOT "<reservationSet/></DescribeInstancesResponse>"), ""},
+    {SPAN(ROOT "<RequestId>" ID "</RequestId>"), ID},
+    {SPAN(ROOT "<requestId></requestId>"), ""},
+    {SPAN(ROOT "<requestId> " ID "</requestId>"), " " ID},
+    {SPAN(ROOT "<requestId>" ID "&#x31;</requestId>"), ID "1"},
+    {SPAN(ROOT "<requestId>" ID "&#x31;</requestId>"), ID},
+    {SPAN(ROOT "<requestId>" ID_64 "4</requestId>"), ID_64 "4"},
+    /* What is in its place may be part of another text, or of none. */
+    {SPAN("<!DOCTYPE a>" ROOT NARROW), ID},
+    {SPAN(ROOT "<!-- " NARROW " -->"), ID},
+    {SPAN(ROOT "<![CDATA[" NARROW "]]>"), ID},
+    {SPAN(ROOT "<?p " NARROW "?>"), ID},
+    {SPAN("<?p " NARROW "?>" ROOT), ID},
+    {SPAN("<?xml <requestId>?" NARROW), ID},
+    {SPAN(ROOT "<x>" NARROW "</x>"), ID},
+    {SPAN(ROOT "<x/>" NARROW), ID},
+    {SPAN(WIDE_ROOT NARROW), ID},
+    {SPAN("\0" WIDE_ROOT NARROW), ID},
+    {SPAN("\xff\xfe" WIDE_ROOT NARROW), ID},
+    {SPAN("\xfe\xff\0" WIDE_ROOT NARROW), ID},
+    {SPAN("\xef\xbb\xbf" ROOT NARROW), ID},
+    {SPAN("<a\x80>" NARROW), ID},
+    {SPAN("<a\x7f>" NARROW), ID},
+    {SPAN("<?xml version=\"1.0\" x\x80?><a>" NARROW), ID},
+    {SPAN("<a b=\"" ID_64 ID_64 ID_64 ID_64 ID_64 ID_64 ID_64 ID_64
+          "\">" NARROW),
+     ID},
 };
 
-static void test_ec2_memo_knows__nothing_that_could_hide_more(void **state)
+static void test_ec2_memo_recall__nothing_that_could_hide_more(void **state)
 {
     for (size_t i = 0; i < COUNT(NOT_KEPT); i++) {
-        learn(*state, NOT_KEPT[i]);
-        if (knows(*state, NOT_KEPT[i]))
-            fail_msg("kept: %s", NOT_KEPT[i]);
+        struct span document = NOT_KEPT[i].document;
+        struct span id;
+
+        for (unsigned n = 0; n < 2; n++) {
+            if (ec2_memo_recall(*state, EC2_DESCRIBE_INSTANCES, document, &id))
+                fail_msg("row %zu", i);
+            ec2_memo_keep(*state, span_of(NOT_KEPT[i].id));
+        }
     }
-    assert_false(knows(*state, DOCUMENT(ID_64)));
-    ec2_memo_keep(*state, SPAN_LIT(ID_64));
+}
+
+static const char *const KEPT[] = {
+    "<a><requestId>" ID "<",
+    "<?xml version=\"1.0\"?>\r\n<a x=\"1\"\t>\n <requestId>" ID "</requestId>",
+};
+
+static void test_ec2_memo_recall__what_begins_as_ec2s_answers(void **state)
+{
+    for (size_t i = 0; i < COUNT(KEPT); i++) {
+        learn(*state, KEPT[i]);
+        assert_true(knows(*state, KEPT[i]));
+    }
+    learn_with(*state, DOCUMENT(ID_64), ID_64);
     assert_true(knows(*state, DOCUMENT(ID_64)));
+}
+
+/* The ids that a document may have instead of the one that it was kept with. */
+static void test_ec2_memo_recall__plain_ids_only(void **state)
+{
+    static const char *const BAD[] = {
+        DOCUMENT(""),      DOCUMENT("a&amp;b"), DOCUMENT("a b"),
+        DOCUMENT("a;"),    DOCUMENT("a&#x31;"), DOCUMENT("a\xc3\xa9"),
+        DOCUMENT("a\x01"), DOCUMENT(ID_64 "4"), DOCUMENT("a]]>b"),
+    };
+
+    for (size_t i = 0; i < COUNT(BAD); i++) {
+        learn(*state, DOCUMENT(ID));
+        if (knows(*state, BAD[i]))
+            fail_msg("row %zu: %s", i, BAD[i]);
+    }
 }
 
 static void test_ec2_memo_keep__is_needed(void **state)
@@ -179,8 +241,39 @@ static void test_ec2_memo_keep__is_needed(void **state)
     assert_false(knows(*state, DOCUMENT(ID)));
     ec2_memo_keep(*state, SPAN_LIT(ID));
     assert_true(knows(*state, DOCUMENT(ID)));
-    ec2_memo_keep(*state, SPAN_LIT(ID));
+    ec2_memo_forget(*state);
     assert_false(knows(*state, DOCUMENT(ID)));
+}
+
+/* --- the key ------------------------------------------------------------- */
+
+/* What OpenSSL's interface has no argument for. */
+static struct {
+    int asked; /* bytes */
+    int gives; /* 1: them */
+} chance;
+
+static int take_chance(unsigned char *to, int len)
+{
+    memset(to, 1, (size_t)len);
+    chance.asked += len;
+    return chance.gives;
+}
+
+static void test_ec2_memo_new__needs_a_random_key(void **state)
+{
+    static const RAND_METHOD METHOD = {.bytes = take_chance};
+    struct ec2_memo *memo;
+
+    (void)state;
+    assert_true(RAND_set_rand_method(&METHOD));
+    assert_null(ec2_memo_new());
+    assert_int_equal(chance.asked, 16);
+    chance.gives = 1;
+    memo = ec2_memo_new();
+    assert_true(RAND_set_rand_method(NULL));
+    assert_non_null(memo);
+    ec2_memo_free(memo);
 }
 
 /* --- what they hold ------------------------------------------------------ */
@@ -268,7 +361,7 @@ static void learn_all(struct ec2_memo *memo, enum ec2_action action,
 {
     struct span id;
 
-    assert_false(ec2_memo_knows(memo, action, SPAN_LIT(DOCUMENT(ID)), &id));
+    assert_false(ec2_memo_recall(memo, action, SPAN_LIT(DOCUMENT(ID)), &id));
     for (size_t i = 0; i < COUNT(INSTANCES); i++) {
         struct instance_record record;
 
@@ -311,7 +404,7 @@ static void check_told(struct ec2_memo *memo, enum ec2_action action,
     /* As often as it is asked. */
     for (unsigned i = 0; i < 2; i++) {
         buf_reset(&told.text);
-        assert_true(ec2_memo_knows(memo, action, SPAN_LIT(DOCUMENT(ID)), &id));
+        assert_true(ec2_memo_recall(memo, action, SPAN_LIT(DOCUMENT(ID)), &id));
         assert_int_equal(ec2_memo_tell(memo, &RECORDS, &told, NULL), ERR_OK);
         assert_string_equal(told.text.data, direct.text.data);
     }
@@ -437,13 +530,15 @@ static void test_ec2_memo_free__accepts_null(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(test_ec2_memo_knows__the_same_but_for_its_id),
-        TEST(test_ec2_memo_knows__no_other_document),
-        TEST(test_ec2_memo_knows__nothing_of_another_action),
-        TEST(test_ec2_memo_knows__nothing_under_another_key),
-        TEST(test_ec2_memo_knows__the_last_document_only),
-        TEST(test_ec2_memo_knows__nothing_that_could_hide_more),
+        TEST(test_ec2_memo_recall__the_same_but_for_its_id),
+        TEST(test_ec2_memo_recall__no_other_document),
+        TEST(test_ec2_memo_recall__nothing_of_another_action),
+        TEST(test_ec2_memo_recall__the_last_document_only),
+        TEST(test_ec2_memo_recall__nothing_that_could_hide_more),
+        TEST(test_ec2_memo_recall__what_begins_as_ec2s_answers),
+        TEST(test_ec2_memo_recall__plain_ids_only),
         TEST(test_ec2_memo_keep__is_needed),
+        cmocka_unit_test(test_ec2_memo_new__needs_a_random_key),
         TEST(test_ec2_memo_tell__gives_all_of_each_record),
         TEST(test_ec2_memo_tell__stops_at_a_refusal),
         TEST(test_ec2_memo_tell__needs_no_callback),

@@ -1194,6 +1194,63 @@ static void test_ec2_xml_free__accepts_null(void **state)
     ec2_xml_free(NULL);
 }
 
+static enum err_code read_with(struct reader *reader, struct ec2_memo *memo,
+                               const char *document)
+{
+    enum err_code rc;
+
+    reader->memo = memo;
+    rc = read_once(reader, EC2_DESCRIBE_INSTANCES, true, span_of(document),
+                   WHOLE, NULL);
+    reader->memo = NULL;
+    return rc;
+}
+
+/* What must not be kept, and what it must not leave behind. */
+static void test_ec2_xml_end__keeps_whole_results_only(void **state)
+{
+    static const char REFUSAL[] =
+        "<Response><requestId>r</requestId><Errors><Error><Code>C</Code>"
+        "</Error></Errors><RequestID>r</RequestID></Response>";
+    static const char TWO_IDS[] =
+        "<DescribeInstancesResponse><requestId>r</requestId>"
+        "<requestId>r</requestId></DescribeInstancesResponse>";
+    static const char TWO[] =
+        "<DescribeInstancesResponse><requestId>r</requestId><reservationSet>"
+        "<item><instancesSet><item/><item/></instancesSet></item>"
+        "</reservationSet></DescribeInstancesResponse>";
+    static const char *const TWO_READ =
+        "instance \"\" \"\"\ninstance \"\" \"\"\nresult \"\"\n"
+        "request-id \"r\"\n";
+    struct ec2_memo *memo = ec2_memo_new();
+    struct reader *reader = *state;
+    struct buf more = BUF_INIT(DOCUMENT_MAX);
+
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(read_with(reader, memo, REFUSAL), ERR_OK);
+        assert_string_equal(reader->got.data,
+                            "error \"C\" \"\"\nrequest-id \"r\"\n");
+    }
+    reader->refuse = ERR_IO;
+    assert_int_equal(read_with(reader, memo, TWO), ERR_IO);
+    reader->refuse = ERR_OK;
+    buf_addf(&more, "%s junk", TWO);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(read_with(reader, memo, more.data), ERR_PARSE);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(read_with(reader, memo, TWO_IDS), ERR_OK);
+    assert_int_equal(reader->nunchanged, 0);
+    assert_int_equal(read_with(reader, memo, TWO), ERR_OK);
+    assert_string_equal(reader->got.data, TWO_READ);
+    /* The refusal before it is not its own. */
+    assert_int_equal(read_with(reader, NULL, REFUSAL), ERR_OK);
+    assert_int_equal(read_with(reader, memo, TWO), ERR_OK);
+    assert_string_equal(reader->got.data, TWO_READ);
+    assert_int_equal(reader->nunchanged, 1);
+    buf_release(&more);
+    ec2_memo_free(memo);
+}
+
 static void test_ec2_xml_end__parses_nothing_twice(void **state)
 {
     static const char *const NAMES[] = {"instances-indented", "sim-groups",
@@ -1266,6 +1323,8 @@ int main(void)
             test_ec2_xml_begin__counts_silent_bytes_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ec2_xml_begin__holds_what_is_short,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_ec2_xml_end__keeps_whole_results_only, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ec2_xml_end__parses_nothing_twice,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(

@@ -67,6 +67,12 @@ static enum err_code on_instance(void *arg, const struct ec2_instance *in,
                note(r, "value", in->tags[i].value);
     for (size_t i = 0; i < in->ngroup_ids; i++)
         len += note(r, "in", in->group_ids[i]);
+    for (size_t i = 0; i < in->naddresses; i++) {
+        len += note(r, "address", in->addresses[i].text);
+        buf_addf(&r->trace, "%d%d;", in->addresses[i].kind,
+                 in->addresses[i].own);
+    }
+    len += note(r, "type", in->type) + note(r, "launched", in->launch_time);
     return end_record(r, len, err);
 }
 

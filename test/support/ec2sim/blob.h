@@ -7,6 +7,7 @@
 #define EC2SIM_BLOB_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "text.h"
@@ -19,6 +20,7 @@ struct blob {
 
     /* Of a page that is kept, stamp.c's: plain bytes in front; and, where the
      * rest is compressed, how long that is when it is not, and its CRC. */
+    bool gzip;
     size_t head_len;
     size_t rest_len;
     unsigned long rest_crc;

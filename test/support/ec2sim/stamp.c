@@ -69,6 +69,7 @@ struct blob *stamp_split(struct blob *plain, bool gzip)
         kept->rest_crc = crc32_z(0, (const unsigned char *)plain->p + head,
                                  plain->len - head);
         kept->rest_len = plain->len - head;
+        kept->gzip = true;
     }
     if (kept != plain)
         blob_unref(plain);
@@ -116,7 +117,7 @@ struct blob *stamp_join(struct blob *kept, unsigned serial)
     write_serial(head, len, "<requestId>", serial);
     write_serial(head, len, "<revision>", serial);
     text_reserve(&out, kept->len + 64);
-    if (!kept->rest_len) {
+    if (!kept->gzip) {
         text_add(&out, head, len);
         text_add(&out, kept->p + len, kept->len - len);
         return blob_take(out);
