@@ -338,6 +338,7 @@ static void forget_document(struct ec2_xml *xml)
     xml->skipped = 0;
     xml->whole = false;
     xml->silent = 0;
+    xml->nbytes = 0;
     xml->nrecords = 0;
     xml->nrequest_ids = 0;
     xml->failed = ERR_OK;
@@ -371,7 +372,7 @@ static bool have_parser(struct ec2_xml *xml)
         ec2_xml_fail_with(xml, ERR_NOMEM, "out of memory");
         return false;
     }
-    /* EC2 writes UTF-8: a name from outside must load no converter. */
+    /* A name from outside must load no converter. */
     (void)xmlCtxtUseOptions(xml->parser,
                             XML_PARSE_NONET | XML_PARSE_IGNORE_ENC);
     return true;
@@ -432,9 +433,28 @@ static void stop_holding(struct ec2_xml *xml)
     buf_release(&xml->held);
 }
 
+/*
+ * The first two bytes tell UTF-8 from what libxml2 would take for another
+ * encoding, declared or not (XML 1.0, appendix F): EC2 writes no such thing.
+ */
+static void check_encoding(struct ec2_xml *xml, const char *data, size_t len)
+{
+    for (size_t i = 0; i < len && xml->nbytes < 2 && !xml->failed; i++) {
+        unsigned char c = (unsigned char)data[i];
+        bool begins = c == '<' || c == 0xEF || c == ' ' || c == '\t' ||
+                      c == '\r' || c == '\n';
+
+        if (xml->nbytes++ == 0 ? !begins : c == '\0')
+            ec2_xml_fail_with(xml, ERR_PARSE,
+                              "not an EC2 answer: no XML in UTF-8");
+    }
+}
+
 enum err_code ec2_xml_feed(struct ec2_xml *xml, const char *data, size_t len,
                            struct err *err)
 {
+    if (!xml->failed)
+        check_encoding(xml, data, len);
     if (!xml->failed && !hold(xml, data, len)) {
         stop_holding(xml);
         feed_parts(xml, data, len);

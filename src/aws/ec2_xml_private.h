@@ -48,6 +48,7 @@ struct ec2_xml {
     bool unchanged;        /* it was the one in memo */
     bool event;    /* something happened since the last feed */
     size_t silent; /* bytes fed since then */
+    size_t nbytes; /* of the document, up to two */
     size_t nrecords;
     size_t nrequest_ids;
     enum err_code failed;

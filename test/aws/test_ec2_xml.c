@@ -557,6 +557,38 @@ static void test_ec2_xml_feed__does_not_mind_undeclared_prefixes(void **state)
     "</Code></Error></Errors><RequestID>1</RequestID></Response>"
 
 /* libxml2 2.9.14 lets these pass inside CDATA, and only there. */
+/* What libxml2 would read although no declaration names it. */
+static void test_ec2_xml_feed__refuses_utf16(void **state)
+{
+    static const struct {
+        const char *mark;
+        bool big; /* the zero first */
+    } FORMS[] = {
+        {"", false}, {"", true}, {"\xff\xfe", false}, {"\xfe\xff", true}};
+    static const char NARROW[] = "<?xml version=\"1.0\"?>" SMALL;
+
+    for (size_t i = 0; i < COUNT(FORMS); i++) {
+        struct buf wide = BUF_INIT(DOCUMENT_MAX);
+
+        buf_add_str(&wide, FORMS[i].mark);
+        for (size_t n = 0; n < sizeof(NARROW) - 1; n++) {
+            buf_add_char(&wide, FORMS[i].big ? '\0' : NARROW[n]);
+            buf_add_char(&wide, FORMS[i].big ? NARROW[n] : '\0');
+        }
+        for (unsigned n = 0; n < 2; n++) {
+            struct err err = {0};
+
+            assert_int_equal(read_document(*state, EC2_DESCRIBE_INSTANCES,
+                                           buf_span(&wide), n ? BYTES : WHOLE,
+                                           &err),
+                             ERR_PARSE);
+            assert_string_equal(err.msg, "ec2_xml: not an EC2 answer: no XML "
+                                         "in UTF-8");
+        }
+        buf_release(&wide);
+    }
+}
+
 static void test_ec2_xml_feed__mends_what_is_no_utf8(void **state)
 {
     static const char doc[] =
@@ -1290,6 +1322,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             test_ec2_xml_feed__mends_what_is_no_utf8, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_ec2_xml_feed__refuses_utf16,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_ec2_xml_feed__reads_each_fixture_at_every_split, set_up,
             tear_down),
