@@ -73,9 +73,10 @@ void ec2_xml_begin(struct ec2_xml *xml, enum ec2_action action, bool hold,
 /*
  * Takes the next bytes; records that end in them go to the callbacks.
  *
- * ERR_PARSE   not well-formed, not UTF-8, another root, a DOCTYPE, a number
- * that is none ERR_LIMIT   one of the limits above ERR_NOMEM   or any code that
- * a callback returned
+ * ERR_PARSE   not UTF-8 or not well-formed, another root, a DOCTYPE, a bad
+ *             number
+ * ERR_LIMIT   one of the limits above
+ * ERR_NOMEM   or any code that a callback returned
  *
  * After a failure every further feed and the end fail with the same code.
  */
