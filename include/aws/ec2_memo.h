@@ -25,8 +25,8 @@
 
 struct ec2_memo;
 
-/* NULL when there is no memory or no randomness: then nothing is kept. */
-struct ec2_memo *ec2_memo_new(void);
+/* ERR_NOMEM; ERR_CRYPTO when there is no randomness. */
+NODISCARD enum err_code ec2_memo_new(struct ec2_memo **out, struct err *err);
 void ec2_memo_free(struct ec2_memo *memo);
 
 /*
@@ -38,12 +38,16 @@ void ec2_memo_free(struct ec2_memo *memo);
 bool ec2_memo_recall(struct ec2_memo *memo, enum ec2_action action,
                      struct span document, struct span *request_id);
 
-/* Copies the record. What does not fit makes that nothing is kept. */
-void ec2_memo_add_instance(struct ec2_memo *memo,
-                           const struct ec2_instance *instance);
-void ec2_memo_add_group(struct ec2_memo *memo, const struct ec2_group *group);
-void ec2_memo_add_region(struct ec2_memo *memo,
-                         const struct ec2_region *region);
+/* Copies the record. When it does not fit nothing is kept. ERR_NOMEM. */
+NODISCARD enum err_code
+ec2_memo_add_instance(struct ec2_memo *memo,
+                      const struct ec2_instance *instance, struct err *err);
+NODISCARD enum err_code ec2_memo_add_group(struct ec2_memo *memo,
+                                           const struct ec2_group *group,
+                                           struct err *err);
+NODISCARD enum err_code ec2_memo_add_region(struct ec2_memo *memo,
+                                            const struct ec2_region *region,
+                                            struct err *err);
 
 /* The document has ended well and was all of the answer; request_id is what
  * the parser read as such. Or it is not to be kept. */

@@ -514,18 +514,27 @@ static enum err_code start_transfer(struct ec2_listing *l,
 }
 
 /*
- * Where the records of the page's answer come from if it is as it was last
- * time. Only what is asked in the same way each time can be.
+ * Makes the parser ready for the page's answer. Where there is a second page,
+ * none but the last is short; and only what is asked in the same way each time,
+ * without a filter, can be as it was.
  */
-static struct ec2_memo *memo_of(const struct ec2_listing *l)
+static enum err_code begin_answer(struct ec2_listing *l, struct err *err)
 {
     struct ec2_memo **memo = &l->request.region->memos[l->request.action];
+    bool hold = l->npages == 0;
+    enum err_code rc;
 
-    if (l->request.filter)
-        return NULL;
-    if (!*memo)
-        *memo = ec2_memo_new();
-    return *memo;
+    if (!hold || l->request.filter) {
+        ec2_xml_begin(l->xml, l->request.action, hold, NULL);
+        return ERR_OK;
+    }
+    if (!*memo) {
+        rc = ec2_memo_new(memo, err);
+        if (rc)
+            return rc;
+    }
+    ec2_xml_begin(l->xml, l->request.action, hold, *memo);
+    return ERR_OK;
 }
 
 /* Signs and sends the page that next_token names. */
@@ -543,10 +552,10 @@ static enum err_code try_send(struct ec2_listing *l, struct err *err)
     l->managed = wants_managed(l);
     ec2_form_write(&l->body, &l->request, buf_span(&l->next_token), l->managed);
     rc = buf_check(&l->body, "ec2: request", err);
+    if (!rc)
+        rc = begin_answer(l, err);
     if (rc)
         return rc;
-    /* Where there is a second page, none but the last is short. */
-    ec2_xml_begin(l->xml, l->request.action, l->npages == 0, memo_of(l));
     rc = aws_client_sign(l->client, l->request.region, buf_span(&l->body), &s,
                          err);
     if (rc)

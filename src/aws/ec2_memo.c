@@ -38,17 +38,19 @@ struct ec2_memo {
     struct kept **end;
 };
 
-struct ec2_memo *ec2_memo_new(void)
+enum err_code ec2_memo_new(struct ec2_memo **out, struct err *err)
 {
     struct ec2_memo *memo = calloc(1, sizeof(*memo));
 
     if (!memo)
-        return NULL;
+        return err_nomem(err, "ec2_memo");
     memo->end = &memo->first;
-    if (RAND_bytes(memo->key, KEY_LEN) == 1)
-        return memo;
-    free(memo);
-    return NULL;
+    if (RAND_bytes(memo->key, KEY_LEN) != 1) {
+        free(memo);
+        return err_set(err, ERR_CRYPTO, "ec2_memo: no random bytes");
+    }
+    *out = memo;
+    return ERR_OK;
 }
 
 void ec2_memo_forget(struct ec2_memo *memo)
@@ -182,25 +184,29 @@ bool ec2_memo_recall(struct ec2_memo *memo, enum ec2_action action,
     return false;
 }
 
-/* A record with room for so many bytes behind it; NULL: nothing is kept. */
-static struct kept *add(struct ec2_memo *memo, size_t rest)
+/* A record with room for so many bytes behind it; *out is NULL when nothing is
+ * kept. */
+static enum err_code add(struct ec2_memo *memo, size_t rest, struct kept **out,
+                         struct err *err)
 {
-    struct kept *kept = NULL;
+    struct kept *kept;
 
+    *out = NULL;
     if (!memo->adds)
-        return NULL;
-    if (rest <= EC2_MEMO_MAX &&
-        rest + sizeof(*kept) <= EC2_MEMO_MAX - memo->nbytes)
-        kept = calloc(1, sizeof(*kept) + rest);
-    if (!kept) {
+        return ERR_OK;
+    if (rest > EC2_MEMO_MAX ||
+        rest + sizeof(*kept) > EC2_MEMO_MAX - memo->nbytes) {
         ec2_memo_forget(memo);
-        return NULL;
+        return ERR_OK;
     }
+    kept = calloc(1, sizeof(*kept) + rest);
+    if (!kept)
+        return err_nomem(err, "ec2_memo");
     memo->nbytes += sizeof(*kept) + rest;
-    kept->next = NULL;
     *memo->end = kept;
     memo->end = &kept->next;
-    return kept;
+    *out = kept;
+    return ERR_OK;
 }
 
 /* Copies n bytes to *to, which moves on. */
@@ -243,10 +249,12 @@ static size_t instance_len(const struct ec2_instance *in)
            in->naddresses * sizeof(*in->addresses);
 }
 
-void ec2_memo_add_instance(struct ec2_memo *memo,
-                           const struct ec2_instance *instance)
+enum err_code ec2_memo_add_instance(struct ec2_memo *memo,
+                                    const struct ec2_instance *instance,
+                                    struct err *err)
 {
-    struct kept *kept = add(memo, instance_len(instance));
+    struct kept *kept;
+    enum err_code rc = add(memo, instance_len(instance), &kept, err);
     struct ec2_instance *in;
     struct ec2_tag *tags;
     struct span *ids;
@@ -254,7 +262,7 @@ void ec2_memo_add_instance(struct ec2_memo *memo,
     char *to;
 
     if (!kept)
-        return;
+        return rc;
     in = &kept->as.instance;
     *in = *instance;
     /* Arrays first, as they are aligned alike and texts are not. */
@@ -276,6 +284,7 @@ void ec2_memo_add_instance(struct ec2_memo *memo,
         put_text(&to, &ids[i]);
     for (size_t i = 0; i < in->naddresses; i++)
         put_text(&to, &addresses[i].text);
+    return ERR_OK;
 }
 
 static size_t group_len(const struct ec2_group *group)
@@ -289,16 +298,18 @@ static size_t group_len(const struct ec2_group *group)
            group->ncidrs * sizeof(*group->cidrs);
 }
 
-void ec2_memo_add_group(struct ec2_memo *memo, const struct ec2_group *group)
+enum err_code ec2_memo_add_group(struct ec2_memo *memo,
+                                 const struct ec2_group *group, struct err *err)
 {
-    struct kept *kept = add(memo, group_len(group));
+    struct kept *kept;
+    enum err_code rc = add(memo, group_len(group), &kept, err);
     struct ec2_group *g;
     struct ec2_permission *permissions;
     struct span *cidrs;
     char *to;
 
     if (!kept)
-        return;
+        return rc;
     g = &kept->as.group;
     *g = *group;
     to = (char *)kept->rest;
@@ -311,19 +322,25 @@ void ec2_memo_add_group(struct ec2_memo *memo, const struct ec2_group *group)
         put_text(&to, &permissions[i].protocol);
     for (size_t i = 0; i < g->ncidrs; i++)
         put_text(&to, &cidrs[i]);
+    return ERR_OK;
 }
 
-void ec2_memo_add_region(struct ec2_memo *memo, const struct ec2_region *region)
+enum err_code ec2_memo_add_region(struct ec2_memo *memo,
+                                  const struct ec2_region *region,
+                                  struct err *err)
 {
-    struct kept *kept = add(memo, region->name.len + region->opt_in_status.len);
+    struct kept *kept;
+    enum err_code rc =
+        add(memo, region->name.len + region->opt_in_status.len, &kept, err);
     char *to;
 
     if (!kept)
-        return;
+        return rc;
     kept->as.region = *region;
     to = (char *)kept->rest;
     put_text(&to, &kept->as.region.name);
     put_text(&to, &kept->as.region.opt_in_status);
+    return ERR_OK;
 }
 
 void ec2_memo_keep(struct ec2_memo *memo, struct span request_id)

@@ -134,8 +134,9 @@ static void end_instance(struct ec2_xml *xml)
     xml->instance.addresses = xml->addresses.items;
     xml->instance.naddresses = xml->addresses.n;
     if (xml->memo)
-        ec2_memo_add_instance(xml->memo, &xml->instance);
-    if (xml->records.instance)
+        ec2_xml_fail(
+            xml, ec2_memo_add_instance(xml->memo, &xml->instance, &xml->err));
+    if (xml->records.instance && !xml->failed)
         ec2_xml_fail(
             xml, xml->records.instance(xml->arg, &xml->instance, &xml->err));
 }
@@ -147,16 +148,18 @@ static void end_group(struct ec2_xml *xml)
     xml->group.cidrs = xml->cidrs.items;
     xml->group.ncidrs = xml->cidrs.n;
     if (xml->memo)
-        ec2_memo_add_group(xml->memo, &xml->group);
-    if (xml->records.group)
+        ec2_xml_fail(xml,
+                     ec2_memo_add_group(xml->memo, &xml->group, &xml->err));
+    if (xml->records.group && !xml->failed)
         ec2_xml_fail(xml, xml->records.group(xml->arg, &xml->group, &xml->err));
 }
 
 static void end_region(struct ec2_xml *xml)
 {
     if (xml->memo)
-        ec2_memo_add_region(xml->memo, &xml->region);
-    if (xml->records.region)
+        ec2_xml_fail(xml,
+                     ec2_memo_add_region(xml->memo, &xml->region, &xml->err));
+    if (xml->records.region && !xml->failed)
         ec2_xml_fail(xml,
                      xml->records.region(xml->arg, &xml->region, &xml->err));
 }

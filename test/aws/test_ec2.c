@@ -1475,13 +1475,11 @@ static bool run_without_memory(struct world *world, size_t n)
     failed = fail_alloc_stop();
     if (rc && (rc != ERR_NOMEM || world->ndone))
         fail_msg("allocation %zu: code %d, %s", n, (int)rc, err.msg);
-    /* All can go well, as where the memo gets no memory, or nothing. */
-    if (!rc && world->failure.kind != FAILURE_NONE &&
-        (!failed || world->failure.kind != FAILURE_NOMEM))
+    if (!rc && world->failure.kind != (failed ? FAILURE_NOMEM : FAILURE_NONE))
         fail_msg("allocation %zu: %s", n,
                  failure_kind_name(world->failure.kind));
     assert_int_equal(fake_http_in_flight(world->http), 0);
-    if (!rc && world->failure.kind == FAILURE_NONE)
+    if (!failed)
         assert_string_equal(world->ids.data, "i-1 i-2 ");
     close_world(world);
     return failed;

@@ -47,8 +47,11 @@ static const struct ec2_region REGIONS[] = {
 
 static int set_up(void **state)
 {
-    *state = ec2_memo_new();
-    return *state == NULL;
+    struct ec2_memo *memo = NULL;
+    enum err_code rc = ec2_memo_new(&memo, NULL);
+
+    *state = memo;
+    return rc != ERR_OK;
 }
 
 static int tear_down(void **state)
@@ -70,7 +73,8 @@ static void add_instance(struct ec2_memo *memo, const char *text)
     struct instance_record record;
 
     instance_record_init(&record, text);
-    ec2_memo_add_instance(memo, &record.instance);
+    assert_int_equal(ec2_memo_add_instance(memo, &record.instance, NULL),
+                     ERR_OK);
     /* What the memo keeps is its own. */
     memset(&record, 0xa5, sizeof(record));
 }
@@ -263,16 +267,20 @@ static int take_chance(unsigned char *to, int len)
 static void test_ec2_memo_new__needs_a_random_key(void **state)
 {
     static const RAND_METHOD METHOD = {.bytes = take_chance};
-    struct ec2_memo *memo;
+    struct ec2_memo *memo = NULL;
+    struct err err = {0};
+    enum err_code rc;
 
     (void)state;
     assert_true(RAND_set_rand_method(&METHOD));
-    assert_null(ec2_memo_new());
+    assert_int_equal(ec2_memo_new(&memo, &err), ERR_CRYPTO);
+    assert_string_equal(err.msg, "ec2_memo: no random bytes");
+    assert_null(memo);
     assert_int_equal(chance.asked, 16);
     chance.gives = 1;
-    memo = ec2_memo_new();
+    rc = ec2_memo_new(&memo, NULL);
     assert_true(RAND_set_rand_method(NULL));
-    assert_non_null(memo);
+    assert_int_equal(rc, ERR_OK);
     ec2_memo_free(memo);
 }
 
@@ -378,7 +386,7 @@ static void learn_all(struct ec2_memo *memo, enum ec2_action action,
             break;
         group_record_init(&record, GROUPS[i]);
         assert_int_equal(take_group(direct, &record.group, NULL), ERR_OK);
-        ec2_memo_add_group(memo, &record.group);
+        assert_int_equal(ec2_memo_add_group(memo, &record.group, NULL), ERR_OK);
         memset(&record, 0xa5, sizeof(record));
     }
     for (size_t i = 0; i < COUNT(REGIONS); i++) {
@@ -387,7 +395,7 @@ static void learn_all(struct ec2_memo *memo, enum ec2_action action,
         if (action != EC2_DESCRIBE_REGIONS)
             break;
         assert_int_equal(take_region(direct, &record, NULL), ERR_OK);
-        ec2_memo_add_region(memo, &record);
+        assert_int_equal(ec2_memo_add_region(memo, &record, NULL), ERR_OK);
         memset(&record, 0xa5, sizeof(record));
     }
     ec2_memo_keep(memo, SPAN_LIT(ID));
@@ -454,7 +462,7 @@ static size_t keep_ids(struct ec2_memo *memo, size_t n, size_t len)
     memset(text, 'x', sizeof(text));
     assert_false(knows(memo, DOCUMENT(ID)));
     for (size_t i = 0; i < n; i++)
-        ec2_memo_add_instance(memo, &instance);
+        assert_int_equal(ec2_memo_add_instance(memo, &instance, NULL), ERR_OK);
     ec2_memo_keep(memo, SPAN_LIT(ID));
     if (knows(memo, DOCUMENT(ID)))
         assert_int_equal(ec2_memo_tell(memo, &RECORDS, &told, NULL), ERR_OK);
@@ -481,42 +489,53 @@ static void test_ec2_memo_add__keeps_all_or_nothing(void **state)
     assert_in_range(most, 100, EC2_MEMO_MAX / sizeof(struct ec2_instance));
 }
 
-/* With the n-th allocation failing; false once none did. */
-static bool survives(size_t n)
+/* A memo of one record of the action, with the n-th allocation failing; *failed
+ * is false once none did. */
+static enum err_code make_with(enum ec2_action action, size_t n, bool *failed,
+                               struct ec2_memo **out)
 {
-    struct told direct = {.text = BUF_INIT(4096)};
-    struct told told = {.text = BUF_INIT(4096)};
-    struct ec2_memo *memo;
-    bool failed;
+    static const struct ec2_instance instance = {.id = {"i-1", 3}};
+    static const struct ec2_group group = {.id = {"sg-1", 4}};
+    static const struct ec2_region region = {.name = {"r", 1}};
+    struct err err = {0};
+    enum err_code rc;
+    struct span id;
 
     fail_alloc_at(n);
-    memo = ec2_memo_new();
-    if (memo)
-        learn(memo, DOCUMENT(ID));
-    failed = fail_alloc_stop();
-    assert_true(memo || failed);
-    /* It kept nothing, and is none the worse for it. */
-    if (memo && failed)
-        learn_all(memo, EC2_DESCRIBE_INSTANCES, &direct);
-    if (memo) {
-        assert_true(knows(memo, DOCUMENT(ID)));
-        assert_int_equal(ec2_memo_tell(memo, &RECORDS, &told, NULL), ERR_OK);
-        assert_int_equal(told.n, failed ? COUNT(INSTANCES) : 1);
+    rc = ec2_memo_new(out, &err);
+    if (!rc) {
+        assert_false(
+            ec2_memo_recall(*out, action, SPAN_LIT(DOCUMENT(ID)), &id));
+        if (action == EC2_DESCRIBE_INSTANCES)
+            rc = ec2_memo_add_instance(*out, &instance, &err);
+        else if (action == EC2_DESCRIBE_SECURITY_GROUPS)
+            rc = ec2_memo_add_group(*out, &group, &err);
+        else
+            rc = ec2_memo_add_region(*out, &region, &err);
     }
-    ec2_memo_free(memo);
-    buf_release(&direct.text);
-    buf_release(&told.text);
-    return failed;
+    *failed = fail_alloc_stop();
+    if (rc)
+        assert_string_equal(err.msg, "ec2_memo: out of memory");
+    return rc;
 }
 
-static void test_ec2_memo_add__survives_a_failed_allocation(void **state)
+static void test_ec2_memo_add__reports_each_failed_allocation(void **state)
 {
-    size_t n = 0;
-
     (void)state;
-    while (survives(n))
-        n++;
-    assert_int_equal(n, 2);
+    for (int action = 0; action < EC2_NACTIONS; action++) {
+        bool failed = true;
+        size_t n;
+
+        for (n = 0; failed; n++) {
+            struct ec2_memo *memo = NULL;
+            enum err_code rc =
+                make_with((enum ec2_action)action, n, &failed, &memo);
+
+            assert_int_equal(rc, failed ? ERR_NOMEM : ERR_OK);
+            ec2_memo_free(memo);
+        }
+        assert_int_equal(n, 3);
+    }
 }
 
 static void test_ec2_memo_free__accepts_null(void **state)
@@ -525,25 +544,37 @@ static void test_ec2_memo_free__accepts_null(void **state)
     ec2_memo_free(NULL);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(test_ec2_memo_recall__the_same_but_for_its_id),
-        TEST(test_ec2_memo_recall__no_other_document),
-        TEST(test_ec2_memo_recall__nothing_of_another_action),
-        TEST(test_ec2_memo_recall__the_last_document_only),
-        TEST(test_ec2_memo_recall__nothing_that_could_hide_more),
-        TEST(test_ec2_memo_recall__what_begins_as_ec2s_answers),
-        TEST(test_ec2_memo_recall__plain_ids_only),
-        TEST(test_ec2_memo_keep__is_needed),
+        cmocka_unit_test_setup_teardown(
+            test_ec2_memo_recall__the_same_but_for_its_id, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_ec2_memo_recall__no_other_document,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_ec2_memo_recall__nothing_of_another_action, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_ec2_memo_recall__the_last_document_only, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_ec2_memo_recall__nothing_that_could_hide_more, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_ec2_memo_recall__what_begins_as_ec2s_answers, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(test_ec2_memo_recall__plain_ids_only,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_ec2_memo_keep__is_needed, set_up,
+                                        tear_down),
         cmocka_unit_test(test_ec2_memo_new__needs_a_random_key),
-        TEST(test_ec2_memo_tell__gives_all_of_each_record),
-        TEST(test_ec2_memo_tell__stops_at_a_refusal),
-        TEST(test_ec2_memo_tell__needs_no_callback),
-        TEST(test_ec2_memo_add__keeps_all_or_nothing),
-        cmocka_unit_test(test_ec2_memo_add__survives_a_failed_allocation),
+        cmocka_unit_test_setup_teardown(
+            test_ec2_memo_tell__gives_all_of_each_record, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_ec2_memo_tell__stops_at_a_refusal,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_ec2_memo_tell__needs_no_callback,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_ec2_memo_add__keeps_all_or_nothing,
+                                        set_up, tear_down),
+        cmocka_unit_test(test_ec2_memo_add__reports_each_failed_allocation),
         cmocka_unit_test(test_ec2_memo_free__accepts_null),
     };
 

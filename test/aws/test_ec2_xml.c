@@ -221,8 +221,7 @@ static void recall(struct reader *reader, enum ec2_action action,
                    struct span doc, enum err_code expected_rc,
                    const char *expected)
 {
-    reader->memo = ec2_memo_new();
-    assert_non_null(reader->memo);
+    assert_int_equal(ec2_memo_new(&reader->memo, NULL), ERR_OK);
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(read_once(reader, action, true, doc, WHOLE, NULL),
                          expected_rc);
@@ -1254,10 +1253,11 @@ static void test_ec2_xml_end__keeps_whole_results_only(void **state)
     static const char *const TWO_READ =
         "instance \"\" \"\"\ninstance \"\" \"\"\nresult \"\"\n"
         "request-id \"r\"\n";
-    struct ec2_memo *memo = ec2_memo_new();
+    struct ec2_memo *memo = NULL;
     struct reader *reader = *state;
     struct buf more = BUF_INIT(DOCUMENT_MAX);
 
+    assert_int_equal(ec2_memo_new(&memo, NULL), ERR_OK);
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(read_with(reader, memo, REFUSAL), ERR_OK);
         assert_string_equal(reader->got.data,
@@ -1301,7 +1301,7 @@ static void test_ec2_xml_end__parses_nothing_twice(void **state)
         check_cut(reader, &fixture, WHOLE);
         assert_int_equal(reader->nunchanged, i + 1);
 
-        reader->memo = ec2_memo_new();
+        assert_int_equal(ec2_memo_new(&reader->memo, NULL), ERR_OK);
         for (unsigned n = 0; n < 3; n++) {
             before = library.n;
             assert_int_equal(read_once(reader, fixture.action, true,

@@ -246,10 +246,10 @@ static void recall(enum ec2_action action, const struct buf *document,
 static void check_memo(enum ec2_action action, struct buf *document,
                        size_t refuse_at, const size_t *at)
 {
-    struct ec2_memo *memo = ec2_memo_new();
+    struct ec2_memo *memo = NULL;
     size_t i = at[0] + at[1] * at[2];
 
-    FUZZ_CHECK(memo);
+    FUZZ_CHECK(ec2_memo_new(&memo, NULL) == ERR_OK);
     recall(action, document, 0, memo);
     recall(action, document, refuse_at, memo);
     if (i < document->len) {
