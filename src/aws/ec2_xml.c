@@ -385,12 +385,30 @@ static enum err_code verdict(const struct ec2_xml *xml, struct err *err)
     return err_set(err, xml->failed, "%s", err_text(&xml->err));
 }
 
+/*
+ * The first two bytes tell UTF-8 from what libxml2 would take for another
+ * encoding, declared or not (XML 1.0, appendix F): EC2 writes no such thing.
+ */
+static void check_encoding(struct ec2_xml *xml, const char *data, size_t len)
+{
+    for (size_t i = 0; i < len && xml->nbytes < 2 && !xml->failed; i++) {
+        unsigned char c = (unsigned char)data[i];
+        bool begins = c == '<' || c == 0xEF || c == ' ' || c == '\t' ||
+                      c == '\r' || c == '\n';
+
+        if (xml->nbytes++ == 0 ? !begins : c == '\0')
+            ec2_xml_fail_with(xml, ERR_PARSE,
+                              "not an EC2 answer: no XML in UTF-8");
+    }
+}
+
 static void feed_part(struct ec2_xml *xml, const char *data, size_t len,
                       int last)
 {
     int rc;
 
-    if (!have_parser(xml))
+    check_encoding(xml, data, len);
+    if (xml->failed || !have_parser(xml))
         return;
     xml->event = false;
     rc = xmlParseChunk(xml->parser, data, (int)len, last);
@@ -433,28 +451,9 @@ static void stop_holding(struct ec2_xml *xml)
     buf_release(&xml->held);
 }
 
-/*
- * The first two bytes tell UTF-8 from what libxml2 would take for another
- * encoding, declared or not (XML 1.0, appendix F): EC2 writes no such thing.
- */
-static void check_encoding(struct ec2_xml *xml, const char *data, size_t len)
-{
-    for (size_t i = 0; i < len && xml->nbytes < 2 && !xml->failed; i++) {
-        unsigned char c = (unsigned char)data[i];
-        bool begins = c == '<' || c == 0xEF || c == ' ' || c == '\t' ||
-                      c == '\r' || c == '\n';
-
-        if (xml->nbytes++ == 0 ? !begins : c == '\0')
-            ec2_xml_fail_with(xml, ERR_PARSE,
-                              "not an EC2 answer: no XML in UTF-8");
-    }
-}
-
 enum err_code ec2_xml_feed(struct ec2_xml *xml, const char *data, size_t len,
                            struct err *err)
 {
-    if (!xml->failed)
-        check_encoding(xml, data, len);
     if (!xml->failed && !hold(xml, data, len)) {
         stop_holding(xml);
         feed_parts(xml, data, len);
