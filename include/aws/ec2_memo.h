@@ -3,7 +3,7 @@
  * need not be parsed again; pure but for the key.
  *
  * EC2 is asked each time. But between two questions most regions are as they
- * were, and then EC2's answer is the same but for its request id: its records
+ * were. Where EC2's answer is then the same but for its request id, its records
  * come from here. Whether it is the same says a digest under a random key, so
  * nobody who can write into an answer, by a tag, can make two answers look
  * alike. What does not begin as EC2's answers do, in ASCII and with the request
