@@ -45,20 +45,23 @@ static enum err_code refused_by(struct task *task, size_t i, enum err_code rc,
     return ERR_OK;
 }
 
-static enum err_code on_instance(void *arg, const struct ec2_instance *instance,
-                                 struct err *err)
+/* Gives each fold of the listing the record, which is one or the other. */
+static enum err_code give(const struct stream *stream,
+                          const struct ec2_instance *instance,
+                          const struct ec2_group *group, struct err *err)
 {
-    struct stream *stream = arg;
     struct task *task = stream->task;
     const struct sweep_options *options = &task->sweep->options;
 
-    stream->npending++;
     for (size_t i = 0; i < options->nfolds; i++) {
+        const struct fold *fold = options->folds[i];
+        void *state = task->result.states[i];
         enum err_code rc;
 
         if (!takes_part(task, i, stream->listing))
             continue;
-        rc = options->folds[i]->instance(task->result.states[i], instance, err);
+        rc = instance ? fold->instance(state, instance, err)
+                      : fold->group(state, group, err);
         if (rc)
             rc = refused_by(task, i, rc, err);
         if (rc)
@@ -67,25 +70,19 @@ static enum err_code on_instance(void *arg, const struct ec2_instance *instance,
     return ERR_OK;
 }
 
+static enum err_code on_instance(void *arg, const struct ec2_instance *instance,
+                                 struct err *err)
+{
+    struct stream *stream = arg;
+
+    stream->npending++;
+    return give(stream, instance, NULL, err);
+}
+
 static enum err_code on_group(void *arg, const struct ec2_group *group,
                               struct err *err)
 {
-    struct stream *stream = arg;
-    struct task *task = stream->task;
-    const struct sweep_options *options = &task->sweep->options;
-
-    for (size_t i = 0; i < options->nfolds; i++) {
-        enum err_code rc;
-
-        if (!takes_part(task, i, stream->listing))
-            continue;
-        rc = options->folds[i]->group(task->result.states[i], group, err);
-        if (rc)
-            rc = refused_by(task, i, rc, err);
-        if (rc)
-            return rc;
-    }
-    return ERR_OK;
+    return give(arg, NULL, group, err);
 }
 
 /* Each instance counts once: not again in a follow-up. */
