@@ -113,7 +113,7 @@ static bool skip_to(struct span *rest, const char *word)
 static bool find_request_id(struct span document, struct span *id)
 {
     struct span rest = document;
-    struct span head;
+    size_t head_len;
 
     if (span_starts_with(rest, "<?xml ") && !skip_to(&rest, "?>"))
         return false;
@@ -123,13 +123,13 @@ static bool find_request_id(struct span document, struct span *id)
     rest.len--;
     if (!skip_to(&rest, "<") || !span_starts_with(rest, REQUEST_ID_TAG))
         return false;
-    head = (struct span){document.p, document.len - rest.len};
+    head_len = document.len - rest.len;
     rest.p += sizeof(REQUEST_ID_TAG) - 1;
     rest.len -= sizeof(REQUEST_ID_TAG) - 1;
     *id = (struct span){rest.p, 0};
     while (id->len < rest.len && is_id_byte(rest.p[id->len]))
         id->len++;
-    return head.len <= HEAD_MAX && id->len > 0 && id->len <= REQUEST_ID_MAX &&
+    return head_len <= HEAD_MAX && id->len > 0 && id->len <= REQUEST_ID_MAX &&
            id->len < rest.len && rest.p[id->len] == '<';
 }
 
