@@ -7,11 +7,13 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#define ZLIB_CONST
 #include <zlib.h>
 
 #define NBUCKETS 4096
 #define GZIP_LEVEL 6
 #define GZIP_WINDOW (15 + 16) /* zlib's way to ask for a gzip header */
+#define RAW_WINDOW (-15)      /* and for neither header nor sum */
 
 struct blob *blob_take(struct text text)
 {
@@ -39,24 +41,31 @@ void blob_unref(void *p)
     free(blob);
 }
 
+void blob_deflate(struct text *out, const char *p, size_t len, bool raw)
+{
+    z_stream z = {0};
+
+    if (deflateInit2(&z, GZIP_LEVEL, Z_DEFLATED, raw ? RAW_WINDOW : GZIP_WINDOW,
+                     8, Z_DEFAULT_STRATEGY) != Z_OK)
+        abort();
+    text_reserve(out, deflateBound(&z, len));
+    z.next_in = (const unsigned char *)p;
+    z.avail_in = (unsigned)len;
+    z.next_out = (unsigned char *)out->p + out->len;
+    z.avail_out = (unsigned)(out->cap - out->len);
+    if (deflate(&z, Z_FINISH) != Z_STREAM_END)
+        abort();
+    out->len += z.total_out;
+    deflateEnd(&z);
+    out->p = must_resize(out->p, out->len + 1, 1);
+    out->cap = out->len + 1;
+}
+
 struct blob *blob_gzip(const struct blob *plain)
 {
     struct text out = {0};
-    z_stream z = {0};
 
-    if (deflateInit2(&z, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW, 8,
-                     Z_DEFAULT_STRATEGY) != Z_OK)
-        abort();
-    text_reserve(&out, deflateBound(&z, plain->len));
-    z.next_in = (unsigned char *)plain->p;
-    z.avail_in = (unsigned)plain->len;
-    z.next_out = (unsigned char *)out.p;
-    z.avail_out = (unsigned)out.cap;
-    if (deflate(&z, Z_FINISH) != Z_STREAM_END)
-        abort();
-    out.len = z.total_out;
-    deflateEnd(&z);
-    out.p = must_resize(out.p, out.len + 1, 1);
+    blob_deflate(&out, plain->p, plain->len, false);
     return blob_take(out);
 }
 

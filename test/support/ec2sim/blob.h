@@ -33,6 +33,9 @@ struct blob *blob_ref(struct blob *blob);
 /* Gives a reference back; NULL is fine. The last one frees. */
 void blob_unref(void *p);
 
+/* Adds the bytes compressed: in gzip's format, or raw, as a part of it. */
+void blob_deflate(struct text *out, const char *p, size_t len, bool raw);
+
 /* The same bytes in gzip's format. */
 struct blob *blob_gzip(const struct blob *plain);
 

@@ -4,14 +4,10 @@
 #include "stamp.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#define ZLIB_CONST
 #include <zlib.h>
 
 #define HEAD_MAX 512
-#define GZIP_LEVEL 6
-#define RAW_WINDOW (-15) /* zlib's way to ask for neither header nor sum */
 
 /* Where the text of that element begins in the head, 0: nowhere. */
 static size_t find_text(const char *head, size_t len, const char *tag)
@@ -35,24 +31,6 @@ static size_t head_len(const struct blob *plain)
     return last ? last + STAMP_DIGITS : 0;
 }
 
-static void add_deflated(struct text *out, const char *p, size_t len)
-{
-    z_stream z = {0};
-
-    if (deflateInit2(&z, GZIP_LEVEL, Z_DEFLATED, RAW_WINDOW, 8,
-                     Z_DEFAULT_STRATEGY) != Z_OK)
-        abort();
-    text_reserve(out, deflateBound(&z, len));
-    z.next_in = (const unsigned char *)p;
-    z.avail_in = (unsigned)len;
-    z.next_out = (unsigned char *)out->p + out->len;
-    z.avail_out = (unsigned)(out->cap - out->len);
-    if (deflate(&z, Z_FINISH) != Z_STREAM_END)
-        abort();
-    out->len += z.total_out;
-    deflateEnd(&z);
-}
-
 struct blob *stamp_split(struct blob *plain, bool gzip)
 {
     struct text text = {0};
@@ -63,8 +41,7 @@ struct blob *stamp_split(struct blob *plain, bool gzip)
         kept = blob_gzip(plain);
     } else if (gzip) {
         text_add(&text, plain->p, head);
-        add_deflated(&text, plain->p + head, plain->len - head);
-        text.p = must_resize(text.p, text.len + 1, 1);
+        blob_deflate(&text, plain->p + head, plain->len - head, true);
         kept = blob_take(text);
         kept->rest_crc = crc32_z(0, (const unsigned char *)plain->p + head,
                                  plain->len - head);
