@@ -994,6 +994,17 @@ static void test_ec2_xml_begin__holds_what_is_short(void **state)
     }
 }
 
+/* Else a proxy's "503" in plain words would cost the connection. */
+static void test_ec2_xml_begin__judges_what_is_held_at_its_end(void **state)
+{
+    struct reader *reader = *state;
+    struct ec2_page page;
+
+    ec2_xml_begin(reader->xml, EC2_DESCRIBE_INSTANCES, true, NULL);
+    feed_ok(reader, "Service Unavailable");
+    assert_int_equal(ec2_xml_end(reader->xml, &page, NULL), ERR_PARSE);
+}
+
 /* 200,000 bytes without an event, twice, are too much for one document. */
 static void test_ec2_xml_begin__counts_silent_bytes_anew(void **state)
 {
@@ -1355,6 +1366,9 @@ int main(void)
             test_ec2_xml_begin__forgets_what_was_before, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_ec2_xml_begin__counts_silent_bytes_anew, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_ec2_xml_begin__judges_what_is_held_at_its_end, set_up,
+            tear_down),
         cmocka_unit_test_setup_teardown(test_ec2_xml_begin__holds_what_is_short,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(
