@@ -10,6 +10,7 @@
 #   analyze   gcc's static analyser
 #   fuzz      clang's sanitizers, instrumented for libFuzzer
 #   release   static libraries built from source: third_party/release.mk
+#   pinned    as asan, with the libraries of the release: tests of net/
 #
 # Variables: CC, CFLAGS (added last), WERROR=1, V=1 (show commands),
 # ARCH=arm64 or x86_64 (release, package, test-release: for which Lambda),
@@ -80,9 +81,10 @@ WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 
-FLAVOURS := dev asan valgrind cov gcc clang analyze fuzz
+FLAVOURS := dev asan pinned valgrind cov gcc clang analyze fuzz
 FLAGS_dev := -O2 -g
 FLAGS_asan := -O1 -g $(SANITIZE)
+FLAGS_pinned := -O1 -g $(SANITIZE) -Werror
 FLAGS_valgrind := -O2 -g
 FLAGS_cov := -O0 -g --coverage
 FLAGS_gcc := -O2 -Werror
@@ -94,6 +96,8 @@ CC_clang := clang
 CC_fuzz := clang
 CC_analyze := gcc
 cc = $(or $(CC_$(1)),$(CC))
+lib_cflags = $(or $(LIB_CFLAGS_$(1)),$(LIB_CFLAGS))
+lib_libs = $(or $(LIB_LIBS_$(1)),$(LIB_LIBS))
 
 Q := $(if $(V),,@)
 say = @printf '  %-7s %s\n' '$(1)' '$(2)'
@@ -119,7 +123,7 @@ define flavour_rules
 LIB_OBJS_$(1) := $(LIB_SRCS:%.c=build/$(1)/obj/%.o) \
 	$(if $(ROOTS),build/$(1)/obj/roots.o)
 compile_$(1) = $$(call cc,$(1)) $$(call cstd,$$(call cc,$(1))) $$(CPPFLAGS) \
-	$$(FLAGS_$(1)) $$(LIB_CFLAGS) $$(CFLAGS)
+	$$(FLAGS_$(1)) $$(call lib_cflags,$(1)) $$(CFLAGS)
 link_$(1) = $$(call cc,$(1)) $$(FLAGS_$(1)) $$(CFLAGS) $$(LDFLAGS)
 
 build/$(1)/flags: FORCE
@@ -149,7 +153,7 @@ build/$(1)/libec2sweep.a: $$(LIB_OBJS_$(1)) build/$(1)/objects
 
 build/$(1)/bootstrap: build/$(1)/obj/bootstrap.o build/$(1)/libec2sweep.a
 	$$(call say,LINK,$$@)
-	$$(Q)$$(link_$(1)) -o $$@ $$^ $$(LIB_LIBS)
+	$$(Q)$$(link_$(1)) -o $$@ $$^ $$(call lib_libs,$(1))
 
 build/$(1)/libtest.a: $(TEST_HELPERS:%.c=build/$(1)/obj/%.o)
 	$$(call say,AR,$$@)
@@ -180,9 +184,9 @@ build/$(1)/test/$(2): build/$(1)/obj/test/$(2).o \
 	@mkdir -p $$(@D)
 	$$(Q)$$(link_$(1)) $$(WRAP) -o $$@ $$(filter %.o,$$^) \
 		-Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
-		$$(LIB_LIBS) $$(LIBS_$(2)) -lcmocka
+		$$(call lib_libs,$(1)) $$(LIBS_$(2)) -lcmocka
 endef
-$(foreach f,asan valgrind cov dev,$(foreach t,$(UNIT_TESTS),\
+$(foreach f,asan pinned valgrind cov dev,$(foreach t,$(UNIT_TESTS),\
 	$(eval $(call test_rule,$(f),$(t)))))
 
 build/dev/sign: build/dev/obj/test/conformance/sign.o build/dev/libec2sweep.a
@@ -215,7 +219,7 @@ build/analyze/obj/src/base/err.o: FLAGS_analyze := -O1 -g -fanalyzer -Werror
 
 # --- what people ask for ----------------------------------------------------
 
-.PHONY: all help test test-run test-release demo demo-run conformance cov
+.PHONY: all help test test-run test-pinned test-release demo demo-run conformance cov
 .PHONY: conformance-run schemas dist test-long
 all: build/dev/bootstrap ## build/dev/bootstrap, with shared libraries (the default)
 
@@ -234,6 +238,11 @@ test: ## every test, under the address and undefined-behaviour sanitizers
 
 test-run: $(tests_asan)
 	@EC2SWEEP_BUILD=build/asan $(PYTEST) $(T)
+
+# Parts of net/ are there with a new libcurl only, and that of the release is.
+NET_TESTS := $(filter net/%,$(UNIT_TESTS))
+test-pinned: $(NET_TESTS:%=build/pinned/test/%) ## the tests of net/ with the libraries of the release
+	@EC2SWEEP_BUILD=build/pinned $(PYTEST) $(NET_TESTS:%=test/%.c) $(T)
 
 # The other architecture's binary answers through qemu, and some tests do.
 test-release: $(if $(FOREIGN),build/asan/ec2sim,$(tests_asan)) build/dev/fail_alloc.so $(RELEASE)/bootstrap ## the system tests with the release binary (ARCH=arm64: some, by qemu)

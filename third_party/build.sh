@@ -197,9 +197,8 @@ build_libxml2() {
 }
 
 # HTTP and HTTPS through proxies with Basic authentication. No default trust
-# store: the program brings its own. The TLS session cache (25 hosts unless
-# told otherwise) holds a session of each region. .netrc stays in, because
-# without it the option that switches it off is an error.
+# store: the program brings its own. .netrc stays in, because without it the
+# option that switches it off is an error.
 build_curl() {
     local off="ALTSVC AWS BEARER_AUTH COOKIES DIGEST_AUTH DOH FORM_API
         GETOPTIONS HSTS KERBEROS_AUTH MIME NEGOTIATE_AUTH SRP
@@ -222,7 +221,7 @@ build_curl() {
     # The copy in the crate leaves out folders that CMakeLists.txt names.
     mkdir -p "$work"/curl/{docs/examples,tests}
     touch "$work"/curl/{docs,docs/examples,tests}/CMakeLists.txt
-    cmake_library curl -DCURL_TLS_SESSION_SIZE=128 -DHTTP_ONLY=ON \
+    cmake_library curl -DHTTP_ONLY=ON \
         -DBUILD_STATIC_LIBS=ON -DENABLE_ARES=ON -DCURL_ZLIB=ON \
         -DCURL_USE_OPENSSL=ON -DOPENSSL_USE_STATIC_LIBS=ON \
         -DOPENSSL_ROOT_DIR="$work/prefix" \

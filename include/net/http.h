@@ -1,5 +1,5 @@
 /*
- * http.h - every transfer of the program over one curl multi handle, one poll.
+ * http.h - every transfer of the program, over curl multi and one poll.
  *
  * Requests are in net/http_transfer.h, due times in net/http_timer.h.
  * Callbacks run inside http_run() and may start, cancel and set timers, but
@@ -33,7 +33,9 @@ struct http_options {
     const char *proxy;      /* for routes HTTP_VIA_PROXY; NULL: none */
     const char *no_proxy;   /* hosts reached without it; NULL: none */
     const char *user_agent; /* NULL: none */
-    long max_connections;   /* kept open between requests; 0: curl's choice */
+    /* Kept open between requests; a host may have an eighth of them, at least
+     * one. 0: the library's choice. */
+    long max_connections;
 };
 
 /*

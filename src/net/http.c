@@ -13,28 +13,6 @@
 /* How much longer than asked for a poll may take on a busy machine. */
 #define OVERSLEPT_MS 250
 
-static enum err_code multi_error(CURLMcode code, struct err *err)
-{
-    if (code == CURLM_OUT_OF_MEMORY)
-        return err_nomem(err, "http");
-    return err_set(err, ERR_NET, "http: %s", curl_multi_strerror(code));
-}
-
-/*
- * Unset, the number of kept connections follows that of running transfers, so
- * that connections are dropped as regions finish (curl 8.17 and before).
- */
-static enum err_code set_up_multi(struct http *http, struct err *err)
-{
-    long kept = http->options.max_connections;
-    CURLMcode code = curl_multi_setopt(http->multi, CURLMOPT_PIPELINING,
-                                       (long)CURLPIPE_NOTHING);
-
-    if (!code && kept > 0)
-        code = curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, kept);
-    return code ? multi_error(code, err) : ERR_OK;
-}
-
 enum err_code http_new(const struct http_options *options, struct http **out,
                        struct err *err)
 {
@@ -50,15 +28,12 @@ enum err_code http_new(const struct http_options *options, struct http **out,
     }
     http->options = *options;
     http->all_connected = true;
-    http->multi = curl_multi_init();
+    http->lanes = http_lanes_new(options->max_connections);
     http->url = curl_url();
-    if (!http->multi || !http->url) {
+    if (!http->lanes || !http->url) {
         rc = err_nomem(err, "http");
         goto out;
     }
-    rc = set_up_multi(http, err);
-    if (rc)
-        goto out;
     rc = trust_new(options->ca_bundle, &http->trust, err);
     if (rc)
         goto out;
@@ -76,28 +51,36 @@ void http_free(struct http *http)
         return;
     http_transfers_free(http);
     curl_url_cleanup(http->url);
-    (void)curl_multi_cleanup(http->multi);
+    http_lanes_free(http->lanes);
     trust_free(http->trust);
     free(http);
     curl_global_cleanup();
 }
 
-/* Everything that can happen without waiting, in the order of the header. */
+/*
+ * Everything that can happen without waiting, in the order of the header: what
+ * is due by now waits until every socket was looked at.
+ */
 static enum err_code take_turn(struct http *http, struct err *err)
 {
-    CURLMcode code;
-    int running;
+    int64_t now = clock_mono_ms(http->options.clock);
+    bool due = http_timers_due(http) <= now || http_transfers_due(http) <= 0;
+    enum err_code rc;
 
+    if (due)
+        http_lanes_wake(http->lanes);
     http_transfers_start(http);
     http->in_library = true;
-    code = curl_multi_perform(http->multi, &running);
+    rc = http_lanes_run(http->lanes, err);
     http->in_library = false;
     http_transfers_sweep(http);
-    if (code)
-        return multi_error(code, err);
+    if (rc)
+        return rc;
     http_transfers_complete(http);
-    http_transfers_judge(http);
-    http_timers_fire(http);
+    if (due) {
+        http_transfers_judge(http);
+        http_timers_fire(http);
+    }
     return ERR_OK;
 }
 
@@ -122,21 +105,23 @@ static enum err_code wait_for_event(struct http *http, int64_t until_ms,
     const struct clock *clock = http->options.clock;
     int64_t from = clock_mono_ms(clock);
     int limit = poll_ms(http, from, until_ms);
-    CURLMcode code = curl_multi_poll(http->multi, NULL, 0, limit, NULL);
+    enum err_code rc = http_lanes_wait(http->lanes, limit, err);
     int64_t waited = clock_mono_ms(clock) - from;
 
     /* A poll that overslept was frozen: nobody could answer in that time. */
     if (waited <= limit + OVERSLEPT_MS)
         http->waited_ms += waited;
-    return code ? multi_error(code, err) : ERR_OK;
+    return rc;
 }
 
 enum err_code http_run(struct http *http, int64_t until_ms, const bool *stop,
                        struct err *err)
 {
     const struct clock *clock = http->options.clock;
-    enum err_code rc = take_turn(http, err);
+    enum err_code rc;
 
+    http_lanes_wake(http->lanes);
+    rc = take_turn(http, err);
     while (!rc && !*stop && clock_mono_ms(clock) < until_ms) {
         if (!http->starting.first)
             rc = wait_for_event(http, until_ms, err);

@@ -7,6 +7,7 @@
 #ifndef NET_HTTP_PRIVATE_H
 #define NET_HTTP_PRIVATE_H
 
+#include "http_lane.h"
 #include "net/http.h"
 
 struct curl_slist;
@@ -26,6 +27,7 @@ struct http_transfer {
     struct http_list *in;
     struct http_transfer *next;
     struct http_transfer *prev;
+    struct http_lane *lane;
     void *easy;
     struct curl_slist *headers;
     http_body_fn on_body;
@@ -50,7 +52,7 @@ struct http {
     struct http_options options;
     struct trust *trust;
     unsigned roots_round; /* goes up when roots are added to the store */
-    void *multi;
+    struct http_lanes *lanes;
     void *url;       /* checks URLs before the library starts on them */
     bool in_library; /* no handle may be added or removed now */
     struct http_list starting;  /* not yet given to the library */

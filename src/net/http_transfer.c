@@ -109,7 +109,7 @@ static void recycle(struct http_transfer *t)
 /* Takes it out of the library's hands. */
 static void take_back(struct http_transfer *t)
 {
-    (void)curl_multi_remove_handle(t->http->multi, t->easy);
+    http_lane_remove(t->lane, t->easy);
 }
 
 /* Makes it new as far as connecting goes, and has it started. */
@@ -142,6 +142,8 @@ enum err_code http_start(struct http *http, const struct http_request *request,
     t->connect_timeout_ms = request->connect_timeout_ms;
     t->stopped = false;
     rc = http_setup(t, request, err);
+    if (!rc)
+        rc = http_lanes_find(http->lanes, request->url, &t->lane, err);
     if (rc) {
         recycle(t);
         return rc;
@@ -237,17 +239,17 @@ void http_transfers_start(struct http *http)
 
     /* What the callbacks of those that fail start waits a turn. */
     do {
-        CURLMcode code;
+        int code;
 
         t = http->starting.first;
         if (!t)
             return;
         t->roots_round = http->roots_round;
-        code = curl_multi_add_handle(http->multi, t->easy);
+        code = http_lane_add(t->lane, t->easy);
         if (!code) {
             http_list_move(t, &http->running);
         } else {
-            set_detail(t, curl_multi_strerror(code));
+            set_detail(t, curl_multi_strerror((CURLMcode)code));
             finish(t, code == CURLM_OUT_OF_MEMORY ? HTTP_NOMEM : HTTP_OTHER);
         }
     } while (t != last);
@@ -301,16 +303,15 @@ static int64_t round_trip_us(CURL *easy)
 
 void http_transfers_complete(struct http *http)
 {
-    CURLMsg *message;
-    int left;
+    struct http_lane_end end;
 
-    while ((message = curl_multi_info_read(http->multi, &left)) != NULL) {
-        CURLcode code = message->data.result;
+    while (http_lanes_ended(http->lanes, &end)) {
+        CURLcode code = (CURLcode)end.code;
         struct http_transfer *t = NULL;
         enum http_failure failure;
         bool again;
 
-        (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &t);
+        (void)curl_easy_getinfo(end.easy, CURLINFO_PRIVATE, &t);
         again = can_try_again(t, code);
         t->rtt_us = round_trip_us(t->easy);
         take_back(t);

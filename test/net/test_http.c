@@ -660,16 +660,20 @@ static void test_http_get_stats__counts_lookups(void **state)
     exchange_release(&x);
 }
 
-static void get_from_two_hosts(struct world *w)
+/* More hosts than there are lanes, so that two of them share one. */
+#define HOSTS 10
+
+static void get_from_all_hosts(struct world *w)
 {
     struct exchange x = {0};
     char url[64];
 
-    exchange_get(&x, w->http, url_of(w, "/plain"));
-    (void)snprintf(url, sizeof(url), "http://a.localhost:%u/plain",
-                   local_server_port(w->server));
-    exchange_get(&x, w->http, url);
-    assert_int_equal(x.result.failure, HTTP_OK);
+    for (int i = 0; i < HOSTS; i++) {
+        (void)snprintf(url, sizeof(url), "http://%c.localhost:%u/plain",
+                       'a' + i, local_server_port(w->server));
+        exchange_get(&x, w->http, url);
+        assert_int_equal(x.result.failure, HTTP_OK);
+    }
     exchange_release(&x);
 }
 
@@ -677,13 +681,14 @@ static void test_http_new__keeps_as_many_connections_as_told(void **state)
 {
     struct world *w = *state;
 
-    get_from_two_hosts(w);
-    get_from_two_hosts(w);
-    assert_int_equal(http_get_stats(w->http).connections, 2);
+    renew_http(w, &(struct http_options){.max_connections = 10 * HOSTS});
+    get_from_all_hosts(w);
+    get_from_all_hosts(w);
+    assert_int_equal(http_get_stats(w->http).connections, HOSTS);
     renew_http(w, &(struct http_options){.max_connections = 1});
-    get_from_two_hosts(w);
-    get_from_two_hosts(w);
-    assert_true(http_get_stats(w->http).connections > 2);
+    get_from_all_hosts(w);
+    get_from_all_hosts(w);
+    assert_true(http_get_stats(w->http).connections > HOSTS);
 }
 
 /* Sockets of this process with a limit of 3 s for unacknowledged data. */

@@ -7,11 +7,13 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "net/http.h"
@@ -609,6 +611,164 @@ static void test_http_free__ends_what_is_in_flight(void **state)
     exchange_release(&y);
 }
 
+/* --- many hosts, which are in different lanes ------------------------------*/
+
+#define HOSTS 10
+
+static void start_at(struct world *w, int host, struct exchange *x,
+                     const char *path)
+{
+    char url[64];
+    const struct http_request request = {.method = "GET", .url = url};
+
+    (void)snprintf(url, sizeof(url), "http://%c.localhost:%u%s", 'a' + host,
+                   local_server_port(w->server), path);
+    assert_int_equal(exchange_start(x, w->http, &request), ERR_OK);
+}
+
+static void release_all(struct exchange *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        exchange_release(&x[i]);
+}
+
+static void test_http_run__asks_many_hosts_at_once(void **state)
+{
+    struct world *w = *state;
+    struct exchange x[2 * HOSTS] = {0};
+
+    for (int round = 0; round < 2; round++) {
+        release_all(x, 2 * HOSTS);
+        memset(x, 0, sizeof(x));
+        for (int i = 0; i < 2 * HOSTS; i++)
+            start_at(w, i / 2, &x[i], i % 2 ? "/chunked" : "/plain");
+        for (int i = 0; i < 2 * HOSTS; i++) {
+            exchange_finish(&x[i]);
+            assert_int_equal(x[i].result.failure, HTTP_OK);
+            assert_string_equal(x[i].body.data, i % 2 ? "abc" : "hello");
+        }
+    }
+    release_all(x, 2 * HOSTS);
+}
+
+static void test_http_run__rests_while_all_hosts_are_silent(void **state)
+{
+    struct world *w = *state;
+    struct exchange x[HOSTS] = {0};
+    int64_t waited = http_waited_ms(w->http);
+    clock_t busy;
+
+    for (int i = 0; i < HOSTS; i++)
+        start_at(w, i, &x[i], "/silent");
+    run_for(w, 100);
+    busy = clock();
+    run_for(w, 200);
+    assert_true(clock() - busy < CLOCKS_PER_SEC / 10);
+    assert_true(http_waited_ms(w->http) - waited > 150);
+    release_all(x, HOSTS);
+}
+
+struct pair {
+    struct exchange x[2];
+    struct world *world;
+    size_t nrequests; /* that the server has read once both are on their way */
+    struct http_timer timer;
+    bool fired;
+    bool busy;
+    bool both; /* the other's answer waited while one was read */
+};
+
+/* In the first of the two: until the other's answer waits, and time is over. */
+static void outlast_the_other(struct exchange *x)
+{
+    struct pair *pair = x->arg;
+
+    if (pair->busy)
+        return;
+    pair->busy = true;
+    (void)poll(NULL, 0, 2);
+    /* Else the other has not been asked yet. */
+    pair->both = local_server_requests(pair->world->server) == pair->nrequests;
+    (void)poll(NULL, 0, 20);
+    pair->world->shifted.shift_ms += 60;
+}
+
+static void on_pair_due(void *arg)
+{
+    struct pair *pair = arg;
+
+    pair->fired = true;
+    if (pair->both)
+        assert_true(pair->x[0].ended && pair->x[1].ended);
+}
+
+static void test_http_timer_set__waits_for_what_came_from_any_host(void **state)
+{
+    struct world *w = *state;
+    struct exchange x = {0};
+    int nboth = 0;
+
+    /* So that a request goes out as soon as it is started. */
+    for (int i = 0; i < HOSTS; i++) {
+        start_at(w, i, &x, "/plain");
+        exchange_finish(&x);
+    }
+    exchange_release(&x);
+    for (int round = 0; round < 2 * HOSTS; round++) {
+        struct pair pair = {.world = w};
+
+        for (int i = 0; i < 2; i++) {
+            pair.x[i].in_body = outlast_the_other;
+            pair.x[i].arg = &pair;
+        }
+        start_at(w, round % HOSTS, &pair.x[0], "/plain");
+        start_at(w, (round + 1) % HOSTS, &pair.x[1], "/plain");
+        pair.nrequests = local_server_requests(w->server) + 2;
+        http_timer_init(&pair.timer, on_pair_due, &pair);
+        http_timer_set(w->http, &pair.timer, now(w) + 50);
+        exchange_finish(&pair.x[0]);
+        exchange_finish(&pair.x[1]);
+        run_for(w, 60);
+        assert_true(pair.fired);
+        nboth += pair.both;
+        release_all(pair.x, 2);
+    }
+    assert_true(nboth > 0);
+}
+
+static void cancel_all_others(struct exchange *x)
+{
+    struct exchange *others = x->arg;
+
+    for (int i = 1; i < HOSTS; i++) {
+        http_cancel(others[i].transfer);
+        others[i].transfer = NULL;
+    }
+}
+
+static void test_http_cancel__of_those_of_other_hosts(void **state)
+{
+    struct world *w = *state;
+    struct exchange x[HOSTS] = {0};
+
+    x[0].in_body = cancel_all_others;
+    x[0].arg = x;
+    for (int i = 1; i < HOSTS; i++)
+        start_at(w, i, &x[i], "/half");
+    run_for(w, 20);
+    start_at(w, 0, &x[0], "/plain");
+    exchange_finish(&x[0]);
+    run_for(w, 5);
+    for (int i = 1; i < HOSTS; i++)
+        assert_int_equal(x[i].ndone, 0);
+    for (int i = 1; i < HOSTS; i++) {
+        start_at(w, i, &x[i], "/plain");
+        exchange_finish(&x[i]);
+        assert_int_equal(x[i].result.failure, HTTP_OK);
+    }
+    release_all(x, HOSTS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -658,6 +818,15 @@ int main(void)
             test_http_cancel__of_one_that_is_about_to_fail, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_http_free__ends_what_is_in_flight,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_http_run__asks_many_hosts_at_once,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_http_run__rests_while_all_hosts_are_silent, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_http_timer_set__waits_for_what_came_from_any_host, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_http_cancel__of_those_of_other_hosts, set_up, tear_down),
     };
 
     (void)signal(SIGPIPE, SIG_IGN);

@@ -1,0 +1,74 @@
+/*
+ * http_lane.h - the library's multi handles, and the one poll over them all;
+ * for the parts of net/http.
+ *
+ * curl_multi_perform() looks at every transfer of its handle whenever one of
+ * them has something: with one handle for the regions of an answer, hundreds
+ * of looks at sockets that have nothing. So transfers are spread over a few
+ * handles by the host that they ask, and only those run whose sockets are
+ * ready or whose time has come.
+ *
+ * Not here: what a transfer is, and our own due times.
+ */
+#ifndef NET_HTTP_LANE_H
+#define NET_HTTP_LANE_H
+
+#include <stdbool.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+
+struct http_lane;
+struct http_lanes;
+
+/* What became of a handle that a lane is done with. */
+struct http_lane_end {
+    void *easy;
+    int code; /* a CURLcode */
+};
+
+/*
+ * kept: connections that stay open between requests, shared out among the
+ * lanes, at least one to each; 0: the library's choice. NULL: out of memory.
+ */
+struct http_lanes *http_lanes_new(long kept);
+
+/* Closes all connections; no handle may be in a lane. NULL is accepted. */
+void http_lanes_free(struct http_lanes *lanes);
+
+/*
+ * The lane for all requests to url's host and port, made when first asked for
+ * and good until http_lanes_free(). ERR_NOMEM, ERR_NET.
+ */
+NODISCARD enum err_code http_lanes_find(struct http_lanes *lanes,
+                                        const char *url, struct http_lane **out,
+                                        struct err *err);
+
+/* Both not while a lane runs. The first gives a CURLMcode, 0 is success. */
+int http_lane_add(struct http_lane *lane, void *easy);
+void http_lane_remove(struct http_lane *lane, void *easy);
+
+/* The next http_lanes_run() runs every lane. */
+void http_lanes_wake(struct http_lanes *lanes);
+
+/*
+ * Does what can be done without waiting, in lanes that are awake: those that
+ * got a handle, and those that http_lanes_wait() found something for.
+ * ERR_NOMEM, ERR_NET.
+ */
+NODISCARD enum err_code http_lanes_run(struct http_lanes *lanes,
+                                       struct err *err);
+
+/*
+ * True while there is a handle that has ended and was not told; it is still in
+ * its lane.
+ */
+bool http_lanes_ended(struct http_lanes *lanes, struct http_lane_end *out);
+
+/*
+ * Waits until a lane has something to do, at most limit_ms. ERR_NOMEM, ERR_NET.
+ */
+NODISCARD enum err_code http_lanes_wait(struct http_lanes *lanes, int limit_ms,
+                                        struct err *err);
+
+#endif
