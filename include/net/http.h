@@ -9,7 +9,8 @@
  *
  * Time-outs are judged only after everything that waited in the sockets has
  * been read, so that neither a freeze of the process nor a slow CPU makes a
- * healthy peer look dead.
+ * healthy peer look dead. While many transfers are under way, what comes is
+ * gathered for a millisecond and read in one turn.
  */
 #ifndef NET_HTTP_H
 #define NET_HTTP_H

@@ -10,6 +10,10 @@
 /* Longest single wait: what has no due time is looked at again after it. */
 #define POLL_MAX_MS 60000
 
+/* Transfers from which on what comes is gathered for a moment, and how long. */
+#define GATHER_MIN 4
+#define GATHER_MS 1
+
 /* How much longer than asked for a poll may take on a busy machine. */
 #define OVERSLEPT_MS 250
 
@@ -99,13 +103,25 @@ static int poll_ms(const struct http *http, int64_t now, int64_t until_ms)
     return wait < POLL_MAX_MS ? (int)wait : POLL_MAX_MS;
 }
 
+/*
+ * Answers come in pieces, and those of many regions one after the other: each
+ * alone costs a turn. A handful is not worth waiting for, and who is last is
+ * not kept waiting; nor is a handshake.
+ */
+static int gather_ms(const struct http *http)
+{
+    return http->running.n >= GATHER_MIN && http->nconnecting == 0 ? GATHER_MS
+                                                                   : 0;
+}
+
 static enum err_code wait_for_event(struct http *http, int64_t until_ms,
                                     struct err *err)
 {
     const struct clock *clock = http->options.clock;
     int64_t from = clock_mono_ms(clock);
     int limit = poll_ms(http, from, until_ms);
-    enum err_code rc = http_lanes_wait(http->lanes, limit, err);
+    enum err_code rc =
+        http_lanes_wait(http->lanes, limit, gather_ms(http), err);
     int64_t waited = clock_mono_ms(clock) - from;
 
     /* A poll that overslept was frozen: nobody could answer in that time. */

@@ -276,7 +276,7 @@ static void wake_ready(struct http_lanes *lanes, bool any)
 }
 
 enum err_code http_lanes_wait(struct http_lanes *lanes, int limit_ms,
-                              struct err *err)
+                              int gather_ms, struct err *err)
 {
     size_t n;
     int ready;
@@ -289,6 +289,10 @@ enum err_code http_lanes_wait(struct http_lanes *lanes, int limit_ms,
     if (rc)
         return rc;
     ready = poll(lanes->polled, (nfds_t)n, limit_ms);
+    if (ready > 0 && gather_ms > 0) {
+        (void)poll(NULL, 0, gather_ms);
+        ready = poll(lanes->polled, (nfds_t)n, 0);
+    }
     if (ready < 0 && errno != EINTR)
         return err_set(err, ERR_NET, "http: poll: %s", strerror(errno));
     wake_ready(lanes, ready > 0);
@@ -298,15 +302,18 @@ enum err_code http_lanes_wait(struct http_lanes *lanes, int limit_ms,
 #else
 
 enum err_code http_lanes_wait(struct http_lanes *lanes, int limit_ms,
-                              struct err *err)
+                              int gather_ms, struct err *err)
 {
     CURLM *multi = lanes->lanes[0].multi;
     CURLMcode code = CURLM_OK;
+    int nready = 0;
 
     if (multi)
-        code = curl_multi_poll(multi, NULL, 0, limit_ms, NULL);
+        code = curl_multi_poll(multi, NULL, 0, limit_ms, &nready);
     else
         (void)poll(NULL, 0, limit_ms);
+    if (nready > 0 && gather_ms > 0)
+        (void)poll(NULL, 0, gather_ms);
     http_lanes_wake(lanes);
     return code ? lane_error(code, err) : ERR_OK;
 }

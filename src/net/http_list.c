@@ -14,6 +14,7 @@ static void unlink_transfer(struct http_transfer *transfer)
         transfer->next->prev = transfer->prev;
     else
         list->last = transfer->prev;
+    list->n--;
     transfer->next = NULL;
     transfer->prev = NULL;
     transfer->in = NULL;
@@ -30,5 +31,6 @@ void http_list_move(struct http_transfer *transfer, struct http_list *list)
     else
         list->first = transfer;
     list->last = transfer;
+    list->n++;
     transfer->in = list;
 }

@@ -19,6 +19,7 @@ struct trust;
 struct http_list {
     struct http_transfer *first;
     struct http_transfer *last;
+    size_t n;
 };
 
 /* Which list it is on says what state it is in; NULL: its on_done runs. */
