@@ -108,10 +108,9 @@ static int poll_ms(const struct http *http, int64_t now, int64_t until_ms)
  * alone costs a turn. A handful is not worth waiting for, and who is last is
  * not kept waiting; nor is a handshake.
  */
-static int gather_ms(const struct http *http)
+static bool is_worth_gathering(const struct http *http)
 {
-    return http->running.n >= GATHER_MIN && http->nconnecting == 0 ? GATHER_MS
-                                                                   : 0;
+    return http->running.n >= GATHER_MIN && http->nconnecting == 0;
 }
 
 static enum err_code wait_for_event(struct http *http, int64_t until_ms,
@@ -120,10 +119,14 @@ static enum err_code wait_for_event(struct http *http, int64_t until_ms,
     const struct clock *clock = http->options.clock;
     int64_t from = clock_mono_ms(clock);
     int limit = poll_ms(http, from, until_ms);
-    enum err_code rc =
-        http_lanes_wait(http->lanes, limit, gather_ms(http), err);
+    enum err_code rc = http_lanes_wait(http->lanes, limit, err);
     int64_t waited = clock_mono_ms(clock) - from;
 
+    /* Who is busy finds enough as it is. */
+    if (!rc && waited > 0 && is_worth_gathering(http)) {
+        rc = http_lanes_gather(http->lanes, GATHER_MS, err);
+        waited = clock_mono_ms(clock) - from;
+    }
     /* A poll that overslept was frozen: nobody could answer in that time. */
     if (waited <= limit + OVERSLEPT_MS)
         http->waited_ms += waited;

@@ -151,6 +151,23 @@ enum err_code http_lanes_run(struct http_lanes *lanes, struct err *err)
     return ERR_OK;
 }
 
+static bool is_any_awake(const struct http_lanes *lanes)
+{
+    for (size_t i = 0; i < LANES; i++)
+        if (lanes->lanes[i].awake && lanes->lanes[i].multi)
+            return true;
+    return false;
+}
+
+enum err_code http_lanes_gather(struct http_lanes *lanes, int ms,
+                                struct err *err)
+{
+    if (!is_any_awake(lanes))
+        return ERR_OK;
+    (void)poll(NULL, 0, ms);
+    return http_lanes_wait(lanes, 0, err);
+}
+
 bool http_lanes_ended(struct http_lanes *lanes, struct http_lane_end *out)
 {
     for (size_t i = 0; i < LANES; i++) {
@@ -276,7 +293,7 @@ static void wake_ready(struct http_lanes *lanes, bool any)
 }
 
 enum err_code http_lanes_wait(struct http_lanes *lanes, int limit_ms,
-                              int gather_ms, struct err *err)
+                              struct err *err)
 {
     size_t n;
     int ready;
@@ -289,10 +306,6 @@ enum err_code http_lanes_wait(struct http_lanes *lanes, int limit_ms,
     if (rc)
         return rc;
     ready = poll(lanes->polled, (nfds_t)n, limit_ms);
-    if (ready > 0 && gather_ms > 0) {
-        (void)poll(NULL, 0, gather_ms);
-        ready = poll(lanes->polled, (nfds_t)n, 0);
-    }
     if (ready < 0 && errno != EINTR)
         return err_set(err, ERR_NET, "http: poll: %s", strerror(errno));
     wake_ready(lanes, ready > 0);
@@ -302,18 +315,15 @@ enum err_code http_lanes_wait(struct http_lanes *lanes, int limit_ms,
 #else
 
 enum err_code http_lanes_wait(struct http_lanes *lanes, int limit_ms,
-                              int gather_ms, struct err *err)
+                              struct err *err)
 {
     CURLM *multi = lanes->lanes[0].multi;
     CURLMcode code = CURLM_OK;
-    int nready = 0;
 
     if (multi)
-        code = curl_multi_poll(multi, NULL, 0, limit_ms, &nready);
+        code = curl_multi_poll(multi, NULL, 0, limit_ms, NULL);
     else
         (void)poll(NULL, 0, limit_ms);
-    if (nready > 0 && gather_ms > 0)
-        (void)poll(NULL, 0, gather_ms);
     http_lanes_wake(lanes);
     return code ? lane_error(code, err) : ERR_OK;
 }

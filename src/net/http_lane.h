@@ -66,11 +66,16 @@ NODISCARD enum err_code http_lanes_run(struct http_lanes *lanes,
 bool http_lanes_ended(struct http_lanes *lanes, struct http_lane_end *out);
 
 /*
- * Waits until a lane has something to do, at most limit_ms; then for gather_ms
- * more, so that what comes meanwhile is done in the same run. ERR_NOMEM,
- * ERR_NET.
+ * Waits until a lane has something to do, at most limit_ms. ERR_NOMEM, ERR_NET.
  */
 NODISCARD enum err_code http_lanes_wait(struct http_lanes *lanes, int limit_ms,
-                                        int gather_ms, struct err *err);
+                                        struct err *err);
+
+/*
+ * If that has found something: waits ms more, so that what comes meanwhile is
+ * done in the same run. As http_lanes_wait().
+ */
+NODISCARD enum err_code http_lanes_gather(struct http_lanes *lanes, int ms,
+                                          struct err *err);
 
 #endif

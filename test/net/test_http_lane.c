@@ -79,7 +79,7 @@ static void finish(struct world *w, int code)
     assert_int_equal(http_lanes_run(w->lanes, NULL), ERR_OK);
     while (!http_lanes_ended(w->lanes, &end)) {
         assert_true(clock_mono_ms(&CLOCK_SYSTEM) < until);
-        assert_int_equal(http_lanes_wait(w->lanes, 60000, 0, NULL), ERR_OK);
+        assert_int_equal(http_lanes_wait(w->lanes, 60000, NULL), ERR_OK);
         assert_int_equal(http_lanes_run(w->lanes, NULL), ERR_OK);
     }
     assert_ptr_equal(end.easy, w->easy);
@@ -127,22 +127,22 @@ static void test_http_lanes_wait__ends_when_the_library_is_due(void **state)
     http_lane_remove(lane, w->easy);
 }
 
-static void test_http_lanes_wait__gathers_once_there_is_something(void **state)
+static void test_http_lanes_gather__waits_if_there_is_something(void **state)
 {
     struct world *w = *state;
     struct http_lane *lane = add(w, "/plain");
     int64_t from;
 
     assert_int_equal(http_lanes_run(w->lanes, NULL), ERR_OK);
-    /* The connection stands, or what comes before it is done. */
+    assert_int_equal(http_lanes_wait(w->lanes, 60000, NULL), ERR_OK);
     from = clock_mono_ms(&CLOCK_SYSTEM);
-    assert_int_equal(http_lanes_wait(w->lanes, 60000, 80, NULL), ERR_OK);
+    assert_int_equal(http_lanes_gather(w->lanes, 80, NULL), ERR_OK);
     assert_in_range(clock_mono_ms(&CLOCK_SYSTEM) - from, 80, 5000);
     finish(w, CURLE_OK);
     http_lane_remove(lane, w->easy);
-    /* Nothing is there to gather for. */
+    assert_int_equal(http_lanes_run(w->lanes, NULL), ERR_OK);
     from = clock_mono_ms(&CLOCK_SYSTEM);
-    assert_int_equal(http_lanes_wait(w->lanes, 0, 1000, NULL), ERR_OK);
+    assert_int_equal(http_lanes_gather(w->lanes, 1000, NULL), ERR_OK);
     assert_in_range(clock_mono_ms(&CLOCK_SYSTEM) - from, 0, 900);
 }
 
@@ -154,11 +154,11 @@ static void test_http_lanes_wait__ends_at_its_limit(void **state)
     struct http_lane *lane;
 
     /* Nothing was asked yet. */
-    assert_int_equal(http_lanes_wait(w->lanes, 20, 0, NULL), ERR_OK);
+    assert_int_equal(http_lanes_wait(w->lanes, 20, NULL), ERR_OK);
     lane = add(w, "/silent");
     while (clock_mono_ms(&CLOCK_SYSTEM) - from < 80) {
         assert_int_equal(http_lanes_run(w->lanes, NULL), ERR_OK);
-        assert_int_equal(http_lanes_wait(w->lanes, 20, 0, NULL), ERR_OK);
+        assert_int_equal(http_lanes_wait(w->lanes, 20, NULL), ERR_OK);
     }
     assert_true(clock_mono_ms(&CLOCK_SYSTEM) - from < 5000);
     assert_false(http_lanes_ended(w->lanes, &end));
@@ -183,7 +183,7 @@ static void test_http_lanes__failed_allocations_are_reported(void **state)
         if (!rc) {
             rc = http_lanes_run(lanes, NULL);
             if (!rc)
-                rc = http_lanes_wait(lanes, 0, 0, NULL);
+                rc = http_lanes_wait(lanes, 0, NULL);
             http_lane_remove(lane, w->easy);
         }
         failed = fail_alloc_stop();
@@ -204,7 +204,7 @@ int main(void)
             test_http_lanes_wait__ends_when_the_library_is_due, set_up,
             tear_down),
         cmocka_unit_test_setup_teardown(
-            test_http_lanes_wait__gathers_once_there_is_something, set_up,
+            test_http_lanes_gather__waits_if_there_is_something, set_up,
             tear_down),
         cmocka_unit_test_setup_teardown(test_http_lanes_wait__ends_at_its_limit,
                                         set_up, tear_down),
