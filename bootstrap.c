@@ -31,7 +31,8 @@
 /* Exit codes of the command, as usual: failure, and wrong usage. */
 #define EXIT_USAGE 2
 
-/* Connections kept: four to each region, of which there are about 35. */
+/* Connections kept: four to each region, of which there are about 35, and room
+ * for groups of hosts that are not of one size (net/http.h). */
 #define MAX_CONNECTIONS 256
 /* A command has no caller with a clock; this is its deadline. */
 #define COMMAND_TIMEOUT_MS 120000

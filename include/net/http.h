@@ -9,8 +9,8 @@
  *
  * Time-outs are judged only after everything that waited in the sockets has
  * been read, so that neither a freeze of the process nor a slow CPU makes a
- * healthy peer look dead. While many transfers are under way, what comes is
- * gathered for a millisecond and read in one turn.
+ * healthy peer look dead. While four transfers or more run and none is
+ * connecting, what comes is gathered for a millisecond and read in one turn.
  */
 #ifndef NET_HTTP_H
 #define NET_HTTP_H
@@ -34,8 +34,8 @@ struct http_options {
     const char *proxy;      /* for routes HTTP_VIA_PROXY; NULL: none */
     const char *no_proxy;   /* hosts reached without it; NULL: none */
     const char *user_agent; /* NULL: none */
-    /* Kept open between requests; a host may have an eighth of them, at least
-     * one. 0: the library's choice. */
+    /* Kept open between requests, about so many: they are shared out over eight
+     * groups of hosts, at least one to each. 0: the library's choice. */
     long max_connections;
 };
 
@@ -53,8 +53,8 @@ void http_free(struct http *http);
 /*
  * Runs transfers and timers until *stop is true or the clock reaches
  * until_ms (CLOCK_NEVER: no limit). For the main line only. What waits in the
- * sockets is read at least once. ERR_NET when the library's loop itself
- * fails, ERR_NOMEM.
+ * sockets is read at least once, and at the end once more if time is over.
+ * ERR_NET when the library's loop itself fails, ERR_NOMEM.
  */
 NODISCARD enum err_code http_run(struct http *http, int64_t until_ms,
                                  const bool *stop, struct err *err);

@@ -10,7 +10,7 @@
 /* Longest single wait: what has no due time is looked at again after it. */
 #define POLL_MAX_MS 60000
 
-/* Transfers from which on what comes is gathered for a moment, and how long. */
+/* With so many transfers or more, what comes is gathered, for so long. */
 #define GATHER_MIN 4
 #define GATHER_MS 1
 
@@ -83,7 +83,7 @@ static enum err_code take_turn(struct http *http, struct err *err)
     http_transfers_complete(http);
     if (due) {
         http_transfers_judge(http);
-        http_timers_fire(http);
+        http_timers_fire(http, now);
     }
     return ERR_OK;
 }
@@ -105,8 +105,8 @@ static int poll_ms(const struct http *http, int64_t now, int64_t until_ms)
 
 /*
  * Answers come in pieces, and those of many regions one after the other: each
- * alone costs a turn. A handful is not worth waiting for, and who is last is
- * not kept waiting; nor is a handshake.
+ * alone costs a turn. A handful is not worth waiting for, and the last few are
+ * not kept waiting; nor is anybody while a handshake is under way.
  */
 static bool is_worth_gathering(const struct http *http)
 {
@@ -137,13 +137,18 @@ enum err_code http_run(struct http *http, int64_t until_ms, const bool *stop,
                        struct err *err)
 {
     const struct clock *clock = http->options.clock;
+    bool over = clock_mono_ms(clock) >= until_ms;
     enum err_code rc;
 
     http_lanes_wake(http->lanes);
     rc = take_turn(http, err);
-    while (!rc && !*stop && clock_mono_ms(clock) < until_ms) {
+    while (!rc && !*stop && !over) {
         if (!http->starting.first)
             rc = wait_for_event(http, until_ms, err);
+        /* The last turn begins when time is over, and looks at everything. */
+        over = clock_mono_ms(clock) >= until_ms;
+        if (over)
+            http_lanes_wake(http->lanes);
         if (!rc)
             rc = take_turn(http, err);
     }

@@ -11,9 +11,10 @@
 #include "base/span.h"
 
 /*
- * curl_multi_waitfds(), which tells what a handle waits for, came with 8.8; in
- * 8.20 it names a socket for being woken that nobody reads. Before 8.21 there
- * is one lane, and the library waits itself.
+ * curl_multi_waitfds(), which tells what a handle waits for, came with 8.8. In
+ * 8.20 it also names the socket for being woken, which curl_multi_perform()
+ * does not read, so that a poll would spin. Before 8.21 there is one lane, and
+ * the library waits itself.
  */
 #if LIBCURL_VERSION_NUM >= 0x081500
 #define LANES 8
@@ -72,7 +73,7 @@ void http_lanes_free(struct http_lanes *lanes)
 
 /*
  * Unset, the number of kept connections follows that of running transfers, so
- * that connections are dropped as regions finish (curl 8.17 and before).
+ * that connections are dropped as regions finish (seen up to 8.21).
  */
 static CURLMcode set_up(CURLM *multi, long kept)
 {

@@ -3,12 +3,13 @@
  * for the parts of net/http.
  *
  * curl_multi_perform() looks at every transfer of its handle whenever one of
- * them has something: with one handle for the regions of an answer, hundreds
- * of looks at sockets that have nothing. So transfers are spread over a few
- * handles by the host that they ask, and only those run whose sockets are
- * ready or whose time has come.
+ * them has something. With one handle for all regions that is hundreds of looks
+ * at sockets with nothing in them. So transfers are spread over a few handles by
+ * the host that they ask, and only those run whose sockets are ready or whose
+ * time has come.
  *
- * Not here: what a transfer is, and our own due times.
+ * Not here: what a transfer is, and our own due times. No byte of a request or
+ * an answer is kept here.
  */
 #ifndef NET_HTTP_LANE_H
 #define NET_HTTP_LANE_H
@@ -52,16 +53,16 @@ void http_lane_remove(struct http_lane *lane, void *easy);
 void http_lanes_wake(struct http_lanes *lanes);
 
 /*
- * Does what can be done without waiting, in lanes that are awake: those that
- * got a handle, and those that http_lanes_wait() found something for.
- * ERR_NOMEM, ERR_NET.
+ * Does what can be done without waiting, in lanes that are awake: they got a
+ * handle, http_lanes_wait() found something for them, or http_lanes_wake() was
+ * called. ERR_NOMEM, ERR_NET.
  */
 NODISCARD enum err_code http_lanes_run(struct http_lanes *lanes,
                                        struct err *err);
 
 /*
- * True while there is a handle that has ended and was not told; it is still in
- * its lane.
+ * Tells of a handle that has ended, each once, in *out; false when there is no
+ * more. It is still in its lane, and the caller removes it.
  */
 bool http_lanes_ended(struct http_lanes *lanes, struct http_lane_end *out);
 

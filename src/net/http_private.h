@@ -100,8 +100,8 @@ int64_t http_transfers_due(const struct http *http);
 /* Ends all without a callback and gives all memory back. */
 void http_transfers_free(struct http *http);
 
-/* http_timer.c: calls those that are due; those they set wait a turn. */
-void http_timers_fire(struct http *http);
+/* http_timer.c: calls those due at now; those they set wait a turn. */
+void http_timers_fire(struct http *http, int64_t now);
 
 /* The earliest due time, CLOCK_NEVER: none. */
 int64_t http_timers_due(const struct http *http);

@@ -44,9 +44,8 @@ void http_timer_set(struct http *http, struct http_timer *timer, int64_t due_ms)
     *at = timer;
 }
 
-void http_timers_fire(struct http *http)
+void http_timers_fire(struct http *http, int64_t now)
 {
-    int64_t now = clock_mono_ms(http->options.clock);
     struct http_timer **end = &http->timers;
 
     while (*end && (*end)->due_ms <= now)

@@ -702,30 +702,42 @@ static void on_pair_due(void *arg)
         assert_true(pair->x[0].ended && pair->x[1].ended);
 }
 
-static void test_http_timer_set__waits_for_what_came_from_any_host(void **state)
+/* Connections to all hosts, so that a request goes out as it is started. */
+static void connect_all(struct world *w)
 {
-    struct world *w = *state;
     struct exchange x = {0};
-    int nboth = 0;
 
-    /* So that a request goes out as soon as it is started. */
     for (int i = 0; i < HOSTS; i++) {
         start_at(w, i, &x, "/plain");
         exchange_finish(&x);
     }
     exchange_release(&x);
-    for (int round = 0; round < 2 * HOSTS; round++) {
-        struct pair pair = {.world = w};
+}
 
-        for (int i = 0; i < 2; i++) {
-            pair.x[i].in_body = outlast_the_other;
-            pair.x[i].arg = &pair;
-        }
-        start_at(w, round % HOSTS, &pair.x[0], "/plain");
-        start_at(w, (round + 1) % HOSTS, &pair.x[1], "/plain");
-        pair.nrequests = local_server_requests(w->server) + 2;
-        http_timer_init(&pair.timer, on_pair_due, &pair);
-        http_timer_set(w->http, &pair.timer, now(w) + 50);
+static void start_pair(struct world *w, struct pair *pair, int round,
+                       int64_t due_ms)
+{
+    *pair = (struct pair){.world = w};
+    for (int i = 0; i < 2; i++) {
+        pair->x[i].in_body = outlast_the_other;
+        pair->x[i].arg = pair;
+        start_at(w, (round + i) % HOSTS, &pair->x[i], "/plain");
+    }
+    pair->nrequests = local_server_requests(w->server) + 2;
+    http_timer_init(&pair->timer, on_pair_due, pair);
+    http_timer_set(w->http, &pair->timer, due_ms);
+}
+
+static void test_http_timer_set__waits_for_what_came_from_any_host(void **state)
+{
+    struct world *w = *state;
+    int nboth = 0;
+
+    connect_all(w);
+    for (int round = 0; round < 2 * HOSTS; round++) {
+        struct pair pair;
+
+        start_pair(w, &pair, round, now(w) + 50);
         exchange_finish(&pair.x[0]);
         exchange_finish(&pair.x[1]);
         run_for(w, 60);
@@ -734,6 +746,54 @@ static void test_http_timer_set__waits_for_what_came_from_any_host(void **state)
         release_all(pair.x, 2);
     }
     assert_true(nboth > 0);
+}
+
+static void ignore(void *arg)
+{
+    (void)arg;
+}
+
+/* One that falls due in a turn is not fired beside one that was due before. */
+static void test_http_timer_set__waits_though_another_is_due(void **state)
+{
+    struct world *w = *state;
+    struct http_timer other;
+
+    connect_all(w);
+    http_timer_init(&other, ignore, NULL);
+    for (int round = 0; round < 2 * HOSTS; round++) {
+        struct pair pair;
+
+        start_pair(w, &pair, round, now(w) + 50);
+        while (!pair.fired) {
+            http_timer_set(w->http, &other, now(w));
+            run_for(w, 0);
+        }
+        http_timer_cancel(w->http, &other);
+        exchange_finish(&pair.x[0]);
+        exchange_finish(&pair.x[1]);
+        release_all(pair.x, 2);
+    }
+}
+
+static void
+test_http_run__reads_and_fires_all_when_its_time_is_over(void **state)
+{
+    struct world *w = *state;
+
+    connect_all(w);
+    for (int round = 0; round < 2 * HOSTS; round++) {
+        struct pair pair;
+
+        start_pair(w, &pair, round, now(w) + 50);
+        run_for(w, 50);
+        assert_true(pair.fired);
+        if (pair.both)
+            assert_true(pair.x[0].ended && pair.x[1].ended);
+        exchange_finish(&pair.x[0]);
+        exchange_finish(&pair.x[1]);
+        release_all(pair.x, 2);
+    }
 }
 
 static void cancel_all_others(struct exchange *x)
@@ -824,6 +884,12 @@ int main(void)
             test_http_run__rests_while_all_hosts_are_silent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_http_timer_set__waits_for_what_came_from_any_host, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_http_timer_set__waits_though_another_is_due, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_http_run__reads_and_fires_all_when_its_time_is_over, set_up,
             tear_down),
         cmocka_unit_test_setup_teardown(
             test_http_cancel__of_those_of_other_hosts, set_up, tear_down),
