@@ -19,6 +19,8 @@
 #define NEXT_MAX (SCOPE_NAME_MAX + 1 + 4 * LABEL_MAX)
 /* ,"next":"" with its quotes escaped. */
 #define NEXT_LEN(next) (strlen(next) + 15)
+/* Bytes of an element that is written at once; most rows are shorter. */
+#define ROW_TRIED ((size_t)2048)
 /* Entries of a row's list that are tried first when it is too long. */
 #define LIST_TRIED ((size_t)4096)
 
@@ -65,6 +67,20 @@ static int append(const char *data, size_t len, void *arg)
     return list->text.failed ? -1 : 0;
 }
 
+/* Appends element as far as the budget goes: false, out of memory. */
+static bool append_json(struct list *list, const json_t *element)
+{
+    char row[ROW_TRIED];
+    size_t len = json_dumpb(element, row, sizeof(row), JSON_COMPACT);
+
+    if (len == 0)
+        return false;
+    if (len <= sizeof(row))
+        return !append(row, len, list) || list->cut;
+    return !json_dump_callback(element, append, list, JSON_COMPACT) ||
+           list->cut;
+}
+
 /* Appends element if reserve bytes stay free behind it. */
 static enum err_code add_element(struct list *list, const json_t *element,
                                  size_t reserve, bool *fits, struct err *err)
@@ -75,8 +91,7 @@ static enum err_code add_element(struct list *list, const json_t *element,
     list->cut = false;
     if (begin)
         (void)append(",", 1, list);
-    if (!list->cut && json_dump_callback(element, append, list, JSON_COMPACT) &&
-        !list->cut)
+    if (!list->cut && !append_json(list, element))
         return err_nomem(err, "report");
     len = sent_len(list->in_string, (struct span){list->text.data + begin,
                                                   list->text.len - begin});
