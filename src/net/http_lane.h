@@ -4,9 +4,9 @@
  *
  * curl_multi_perform() looks at every transfer of its handle whenever one of
  * them has something. With one handle for all regions that is hundreds of looks
- * at sockets with nothing in them. So transfers are spread over a few handles by
- * the host that they ask, and only those run whose sockets are ready or whose
- * time has come.
+ * at sockets with nothing in them. So transfers are spread over a few handles
+ * by the host that they ask, and only those run whose sockets are ready or
+ * whose time has come.
  *
  * Not here: what a transfer is, and our own due times. No byte of a request or
  * an answer is kept here.

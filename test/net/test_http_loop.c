@@ -838,72 +838,66 @@ static void test_http_cancel__of_those_of_other_hosts(void **state)
     release_all(x, HOSTS);
 }
 
+static const struct CMUnitTest TESTS[] = {
+    cmocka_unit_test_setup_teardown(
+        test_http_timer_set__timers_fire_in_order_of_time, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_http_timer_set__does_not_fire_early,
+                                    set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_http_timer_set__setting_anew_moves_it,
+                                    set_up, tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_http_timer_cancel__works_between_two_that_are_due, set_up,
+        tear_down),
+    cmocka_unit_test_setup_teardown(test_http_timer_set__works_in_a_timer,
+                                    set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_http_run__ends_at_its_time, set_up,
+                                    tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_http_run__reads_what_is_there_though_time_is_over, set_up,
+        tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_http_waited_ms__counts_waiting_and_not_work, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_http_start__no_connection_in_time_fails, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_http_start__being_busy_is_no_time_to_connect, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_http_start__connected_in_time_may_be_silent, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_http_all_connected__tells_who_is_on_the_way, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_http_all_connected__cancelling_is_no_way_to_connect, set_up,
+        tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_http_cancel__of_another_in_its_callbacks, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_http_cancel__of_itself, set_up,
+                                    tear_down),
+    cmocka_unit_test_setup_teardown(test_http_cancel__before_it_went_out,
+                                    set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_http_start__works_in_callbacks, set_up,
+                                    tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_http_cancel__of_one_that_is_about_to_fail, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_http_free__ends_what_is_in_flight,
+                                    set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_http_run__asks_many_hosts_at_once,
+                                    set_up, tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_http_run__rests_while_all_hosts_are_silent, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_http_timer_set__waits_for_what_came_from_any_host, set_up,
+        tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_http_timer_set__waits_though_another_is_due, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_http_run__reads_and_fires_all_when_its_time_is_over, set_up,
+        tear_down),
+    cmocka_unit_test_setup_teardown(test_http_cancel__of_those_of_other_hosts,
+                                    set_up, tear_down),
+};
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(
-            test_http_timer_set__timers_fire_in_order_of_time, set_up,
-            tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_http_timer_set__does_not_fire_early, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_http_timer_set__setting_anew_moves_it, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_http_timer_cancel__works_between_two_that_are_due, set_up,
-            tear_down),
-        cmocka_unit_test_setup_teardown(test_http_timer_set__works_in_a_timer,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_http_run__ends_at_its_time, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_http_run__reads_what_is_there_though_time_is_over, set_up,
-            tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_http_waited_ms__counts_waiting_and_not_work, set_up,
-            tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_http_start__no_connection_in_time_fails, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_http_start__being_busy_is_no_time_to_connect, set_up,
-            tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_http_start__connected_in_time_may_be_silent, set_up,
-            tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_http_all_connected__tells_who_is_on_the_way, set_up,
-            tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_http_all_connected__cancelling_is_no_way_to_connect, set_up,
-            tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_http_cancel__of_another_in_its_callbacks, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_http_cancel__of_itself, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_http_cancel__before_it_went_out,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_http_start__works_in_callbacks,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_http_cancel__of_one_that_is_about_to_fail, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_http_free__ends_what_is_in_flight,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_http_run__asks_many_hosts_at_once,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_http_run__rests_while_all_hosts_are_silent, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_http_timer_set__waits_for_what_came_from_any_host, set_up,
-            tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_http_timer_set__waits_though_another_is_due, set_up,
-            tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_http_run__reads_and_fires_all_when_its_time_is_over, set_up,
-            tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_http_cancel__of_those_of_other_hosts, set_up, tear_down),
-    };
-
     (void)signal(SIGPIPE, SIG_IGN);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(TESTS, NULL, NULL);
 }
