@@ -695,9 +695,12 @@ static void outlast_the_other(struct exchange *x)
     if (pair->busy)
         return;
     pair->busy = true;
-    (void)poll(NULL, 0, 2);
     /* Else the other has not been asked yet. */
-    pair->both = local_server_requests(pair->world->server) == pair->nrequests;
+    for (int i = 0; i < 25 && !pair->both; i++) {
+        (void)poll(NULL, 0, 2);
+        pair->both =
+            local_server_requests(pair->world->server) == pair->nrequests;
+    }
     (void)poll(NULL, 0, 20);
     pair->world->shifted.shift_ms += 60;
 }
