@@ -28,7 +28,7 @@
 
 struct http_lane {
     CURLM *multi; /* NULL: nothing was asked of it yet */
-    bool awake;   /* to be run */
+    bool awake;   /* to be run; never without multi */
     bool changed; /* what it waits for may have */
     bool due;     /* to be run whatever it waits for */
     struct curl_waitfd *waits;
@@ -131,7 +131,7 @@ void http_lane_remove(struct http_lane *lane, void *easy)
 void http_lanes_wake(struct http_lanes *lanes)
 {
     for (size_t i = 0; i < LANES; i++)
-        lanes->lanes[i].awake = true;
+        lanes->lanes[i].awake = lanes->lanes[i].multi != NULL;
 }
 
 enum err_code http_lanes_run(struct http_lanes *lanes, struct err *err)
@@ -141,7 +141,7 @@ enum err_code http_lanes_run(struct http_lanes *lanes, struct err *err)
         CURLMcode code;
         int running;
 
-        if (!lane->awake || !lane->multi)
+        if (!lane->awake)
             continue;
         lane->awake = false;
         lane->changed = true;
@@ -155,7 +155,7 @@ enum err_code http_lanes_run(struct http_lanes *lanes, struct err *err)
 static bool is_any_awake(const struct http_lanes *lanes)
 {
     for (size_t i = 0; i < LANES; i++)
-        if (lanes->lanes[i].awake && lanes->lanes[i].multi)
+        if (lanes->lanes[i].awake)
             return true;
     return false;
 }
@@ -315,6 +315,7 @@ enum err_code http_lanes_wait(struct http_lanes *lanes, int limit_ms,
 
 #else
 
+/* What ended the wait is not told, so the lane runs and gathers in any case. */
 enum err_code http_lanes_wait(struct http_lanes *lanes, int limit_ms,
                               struct err *err)
 {
