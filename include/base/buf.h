@@ -44,6 +44,9 @@ void buf_add_span(struct buf *buf, struct span s);
 void buf_add_char(struct buf *buf, char c);
 void buf_addf(struct buf *buf, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* Appends len bytes for the caller to write at once; NULL: it could not. */
+NODISCARD char *buf_extend(struct buf *buf, size_t len);
+
 /* Room for len more bytes at once, so that appends do not move the text. */
 void buf_reserve(struct buf *buf, size_t len);
 

@@ -21,8 +21,6 @@
 #include "survey/finding.h"
 #include "survey/fold.h"
 
-struct json_t;
-
 /* Room beside the limit for the page that is being read, bytes. */
 #define FINDINGS_PAGE_MAX ((size_t)16 * 1024 * 1024)
 
@@ -99,11 +97,11 @@ void findings_trim(struct findings *f);
 /* Whether the rows take twice their limit, so that a trim is due. */
 bool findings_are_over(const struct findings *f);
 
-/* Once it has ended: how many were found, and a row as a new JSON object, NULL
- * when out of memory. */
+/* Once it has ended: how many were found; and a row as JSON, but for the brace
+ * that closes it, so that more members can follow. Returns its id. */
 struct fold_tally findings_tally(const struct findings *f);
-NODISCARD struct json_t *findings_row_json(const struct findings *f,
-                                           const struct fold_row *which);
+struct span findings_begin_row(const struct findings *f,
+                               const struct fold_row *which, struct buf *out);
 
 /* Bytes that the rows take. */
 size_t findings_bytes(const struct findings *f);

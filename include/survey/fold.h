@@ -16,7 +16,9 @@
 #include <stdint.h>
 
 #include "aws/ec2_types.h"
+#include "base/buf.h"
 #include "base/err.h"
+#include "base/span.h"
 
 /* A region's listings; those that a fold needs as bits 1 << listing. */
 enum fold_listing {
@@ -78,8 +80,6 @@ struct fold_row {
     size_t list_max; /* most entries of a list in it; the rest is counted */
 };
 
-struct json_t;
-
 /*
  * Functions that can fail return ERR_NOMEM or ERR_LIMIT, which ends the
  * region with that failure. state is what region_begin made.
@@ -104,9 +104,10 @@ struct fold {
                                 struct err *err);
     /* Good after the last end, as what follows. */
     struct fold_tally (*tally)(const void *state);
-    /* A row, in their final order, as a new reference in *out. */
-    enum err_code (*row)(const void *state, const struct fold_row *which,
-                         struct json_t **out, struct err *err);
+    /* Appends a row, in their final order, as a JSON object, and returns the
+     * id of its instance, borrowed like state, or nothing. NULL: no rows. */
+    struct span (*row)(const void *state, const struct fold_row *which,
+                       struct buf *out);
 };
 
 /* The questions' folds, each in a file of its own. */

@@ -23,6 +23,7 @@ enum question_param {
     QUESTION_AFTER = 1U << 5,
 };
 
+struct json_t;
 struct sweep;
 
 struct question {

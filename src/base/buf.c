@@ -56,13 +56,24 @@ static bool make_room(struct buf *buf, size_t len)
     return true;
 }
 
-void buf_add(struct buf *buf, const void *p, size_t len)
+char *buf_extend(struct buf *buf, size_t len)
 {
-    if (len == 0 || !make_room(buf, len))
-        return;
-    memcpy(buf->data + buf->len, p, len);
+    char *at;
+
+    if (!make_room(buf, len))
+        return NULL;
+    at = buf->data + buf->len;
     buf->len += len;
     buf->data[buf->len] = '\0';
+    return at;
+}
+
+void buf_add(struct buf *buf, const void *p, size_t len)
+{
+    char *to = len ? buf_extend(buf, len) : NULL;
+
+    if (to)
+        memcpy(to, p, len);
 }
 
 void buf_add_str(struct buf *buf, const char *s)

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "base/json_text.h"
 #include "dump_private.h"
 #include "event_private.h"
 
@@ -16,45 +17,6 @@ static enum err_code add_member(struct buf *out, const char *separator,
         return ERR_OK;
     buf_addf(out, "%s\"%s\":", separator, key);
     return dump_append(out, value, err);
-}
-
-/* The escape of a character in a JSON text, NULL when it needs none
- * (RFC 8259 §7; a JSON text has no control characters but these). */
-static const char *escape_of(char c)
-{
-    switch (c) {
-    case '"':
-        return "\\\"";
-    case '\\':
-        return "\\\\";
-    case '\n':
-        return "\\n";
-    case '\r':
-        return "\\r";
-    case '\t':
-        return "\\t";
-    default:
-        return NULL;
-    }
-}
-
-static void add_json_string(struct buf *out, struct span s)
-{
-    size_t begin = 0;
-
-    buf_add_char(out, '"');
-    for (size_t i = 0; i < s.len; i++) {
-        const char *escape = escape_of(s.p[i]);
-
-        if (!escape)
-            continue;
-        buf_add(out, s.p + begin, i - begin);
-        buf_add_str(out, escape);
-        begin = i + 1;
-    }
-    if (begin < s.len)
-        buf_add(out, s.p + begin, s.len - begin);
-    buf_add_char(out, '"');
 }
 
 bool event_escapes_body(const struct call *call, bool raw_body)
@@ -117,7 +79,7 @@ static enum err_code add_api_response(const struct call *call,
     if (answer->raw_body)
         buf_add_span(out, answer->body);
     else
-        add_json_string(out, answer->body);
+        json_text_string(out, answer->body);
     buf_add_str(out, "}}");
     return ERR_OK;
 }
@@ -135,7 +97,7 @@ static enum err_code add_function_response(const struct call *call,
     if (answer->http_status / 100 == 4)
         buf_add_str(out, "\"responseState\":\"REPROMPT\",");
     buf_add_str(out, "\"responseBody\":{\"TEXT\":{\"body\":");
-    add_json_string(out, answer->body);
+    json_text_string(out, answer->body);
     buf_add_str(out, "}}}");
     return ERR_OK;
 }

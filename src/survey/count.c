@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "base/json_text.h"
 #include "survey/fold.h"
 #include "survey/match.h"
 
@@ -84,15 +85,17 @@ static struct fold_tally count_tally(const void *state)
     return (struct fold_tally){.nrows = 1};
 }
 
-static enum err_code count_row(const void *state, const struct fold_row *which,
-                               json_t **out, struct err *err)
+static struct span count_row(const void *state, const struct fold_row *which,
+                             struct buf *out)
 {
     const struct count_state *s = state;
 
-    *out = json_pack("{s:s, s:I, s:I}", "region", which->region,
-                     "totalInstances", (json_int_t)s->committed.total,
-                     "runningInstances", (json_int_t)s->committed.running);
-    return *out ? ERR_OK : err_nomem(err, "count");
+    buf_add_char(out, '{');
+    json_text_member(out, "region", span_of(which->region));
+    json_text_int(out, "totalInstances", (int64_t)s->committed.total);
+    json_text_int(out, "runningInstances", (int64_t)s->committed.running);
+    buf_add_char(out, '}');
+    return (struct span){NULL, 0};
 }
 
 bool count_totals(const struct sweep *sweep, json_t *object)

@@ -11,8 +11,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include <jansson.h>
-
+#include "base/json_text.h"
 #include "survey/findings.h"
 #include "survey/fold.h"
 #include "survey/label.h"
@@ -434,77 +433,54 @@ static struct fold_tally exposure_tally(const void *state)
 }
 
 /* The group's name is left out where names are. */
-static json_t *opening_json(const struct exposure_state *s,
-                            const struct open_group *group,
-                            const struct opening *o)
+static void add_opening(const struct exposure_state *s,
+                        const struct open_group *group, const struct opening *o,
+                        struct buf *out)
 {
     char ports[PORTS_TEXT_MAX + 1];
-    const struct ec2_permission *rule = &o->rule;
-    json_t *object = json_pack("{s:s%, s:i, s:i}", "ipProtocol",
-                               rule->protocol.p, rule->protocol.len, "fromPort",
-                               rule->from_port, "toPort", rule->to_port);
-    bool ok = object != NULL;
 
-    ports_describe(rule, ports);
-    if (ok && !s->criteria->names_off)
-        ok = !json_object_set_new(object, "allowFrom",
-                                  json_stringn(group->name.p, group->name.len));
-    if (ok &&
-        !json_object_set_new(object, "groupId",
-                             json_stringn(group->id.p, group->id.len)) &&
-        !json_object_set_new(object, "cidr",
-                             json_stringn(o->cidr.p, o->cidr.len)) &&
-        !json_object_set_new(object, "ports", json_string(ports)))
-        return object;
-    json_decref(object);
-    return NULL;
+    ports_describe(&o->rule, ports);
+    buf_add_char(out, '{');
+    json_text_member(out, "ipProtocol", o->rule.protocol);
+    json_text_int(out, "fromPort", o->rule.from_port);
+    json_text_int(out, "toPort", o->rule.to_port);
+    if (!s->criteria->names_off)
+        json_text_member(out, "allowFrom", group->name);
+    json_text_member(out, "groupId", group->id);
+    json_text_member(out, "cidr", o->cidr);
+    json_text_member(out, "ports", span_of(ports));
+    buf_add_char(out, '}');
 }
 
-/* Adds a group's openings to the array, up to max of them in all, and counts
- * those beyond; false when out of memory. */
-static bool add_openings(const struct exposure_state *s,
-                         const struct open_group *group, json_t *permissions,
-                         size_t max, size_t *nomitted)
-{
-    for (size_t i = 0; i < group->nopenings; i++) {
-        if (json_array_size(permissions) >= max)
-            ++*nomitted;
-        else if (json_array_append_new(
-                     permissions, opening_json(s, group, &group->openings[i])))
-            return false;
-    }
-    return true;
-}
-
-static enum err_code exposure_row(const void *state,
-                                  const struct fold_row *which, json_t **out,
-                                  struct err *err)
+static struct span exposure_row(const void *state, const struct fold_row *which,
+                                struct buf *out)
 {
     const struct exposure_state *s = state;
     struct finding_groups groups = finding_groups(&s->findings.rows[which->i]);
+    struct span instance = findings_begin_row(&s->findings, which, out);
     struct span id;
-    json_t *permissions = json_array();
-    json_t *object = findings_row_json(&s->findings, which);
-    size_t nomitted = 0;
-    bool ok = permissions && object;
+    size_t n = 0;
 
+    json_text_key(out, "permissions");
+    buf_add_char(out, '[');
     /* Both lists are sorted by group, so the result is too. */
-    while (ok && finding_groups_next(&groups, &id)) {
+    while (finding_groups_next(&groups, &id)) {
         const struct open_group *group = find_group(s, id);
 
-        ok = !group ||
-             add_openings(s, group, permissions, which->list_max, &nomitted);
+        for (size_t i = 0; group && i < group->nopenings; i++, n++) {
+            if (n >= which->list_max)
+                continue;
+            if (n)
+                buf_add_char(out, ',');
+            add_opening(s, group, &group->openings[i], out);
+        }
     }
-    if (ok)
-        ok = !json_object_set(object, "permissions", permissions);
-    if (ok && nomitted)
-        ok = !json_object_set_new(object, "permissionsOmitted",
-                                  json_integer((json_int_t)nomitted));
-    if (ok)
-        *out = json_incref(object);
-    json_decref(object);
-    json_decref(permissions);
-    return ok ? ERR_OK : err_nomem(err, "exposure");
+    buf_add_char(out, ']');
+    if (n > which->list_max)
+        json_text_int(out, "permissionsOmitted",
+                      (int64_t)(n - which->list_max));
+    buf_add_char(out, '}');
+    return instance;
 }
 
 const struct fold FOLD_EXPOSURE = {

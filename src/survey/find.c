@@ -22,8 +22,8 @@ find_instance(void *state, const struct ec2_instance *instance, struct err *err)
 }
 
 /* Who looks for one instance wants to know all of it. */
-static enum err_code find_row(const void *state, const struct fold_row *which,
-                              struct json_t **out, struct err *err)
+static struct span find_row(const void *state, const struct fold_row *which,
+                            struct buf *out)
 {
     const struct fold_row all = {
         .region = which->region,
@@ -31,7 +31,7 @@ static enum err_code find_row(const void *state, const struct fold_row *which,
         .full = true,
     };
 
-    return listing_row(state, &all, out, err);
+    return listing_row(state, &all, out);
 }
 
 const struct fold FOLD_FIND = {

@@ -3,9 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "base/hash.h"
+#include "base/json_text.h"
 #include "survey/match.h"
 
 /* The lowest bit of a counted hash tells why its instance has no row. */
@@ -339,11 +338,11 @@ struct fold_tally findings_tally(const struct findings *f)
     return f->tally;
 }
 
-json_t *findings_row_json(const struct findings *f,
-                          const struct fold_row *which)
+struct span findings_begin_row(const struct findings *f,
+                               const struct fold_row *which, struct buf *out)
 {
     static const struct {
-        const char *key;
+        const char *name;
         enum finding_field text;
         bool full; /* only where all is told */
     } MEMBERS[] = {
@@ -356,21 +355,17 @@ json_t *findings_row_json(const struct findings *f,
         {"publicIp", FINDING_PUBLIC_IP, false},
         {"ipv6", FINDING_IPV6, false},
     };
-    json_t *object = json_pack("{s:s}", "region", which->region);
+    const struct finding *row = &f->rows[which->i];
 
-    for (size_t i = 0; object && i < sizeof(MEMBERS) / sizeof(MEMBERS[0]);
-         i++) {
-        struct span text = finding_text(&f->rows[which->i], MEMBERS[i].text);
+    buf_add_char(out, '{');
+    json_text_member(out, "region", span_of(which->region));
+    for (size_t i = 0; i < sizeof(MEMBERS) / sizeof(MEMBERS[0]); i++) {
+        struct span text = finding_text(row, MEMBERS[i].text);
 
-        if (!text.p || (MEMBERS[i].full && !which->full))
-            continue;
-        if (json_object_set_new(object, MEMBERS[i].key,
-                                json_stringn(text.p, text.len))) {
-            json_decref(object);
-            object = NULL;
-        }
+        if (text.p && (which->full || !MEMBERS[i].full))
+            json_text_member(out, MEMBERS[i].name, text);
     }
-    return object;
+    return id_of(row);
 }
 
 size_t findings_bytes(const struct findings *f)

@@ -161,15 +161,6 @@ static struct fold_tally kinds_tally(const void *state)
     return (struct fold_tally){0};
 }
 
-static enum err_code kinds_row(const void *state, const struct fold_row *which,
-                               json_t **out, struct err *err)
-{
-    (void)state;
-    (void)which;
-    (void)out;
-    return err_set(err, ERR_ARG, "kinds: no rows");
-}
-
 const struct kinds_entry *kinds_states(const void *state, size_t *n)
 {
     *n = NSTATES;
@@ -192,5 +183,4 @@ const struct fold FOLD_KINDS = {
     .event = kinds_event,
     .region_end = kinds_end,
     .tally = kinds_tally,
-    .row = kinds_row,
 };

@@ -27,8 +27,7 @@ void listing_event(void *state, enum fold_listing listing,
 NODISCARD enum err_code listing_end(void *state, struct fold_follow_up *out,
                                     struct err *err);
 struct fold_tally listing_tally(const void *state);
-NODISCARD enum err_code listing_row(const void *state,
-                                    const struct fold_row *which,
-                                    struct json_t **out, struct err *err);
+struct span listing_row(const void *state, const struct fold_row *which,
+                        struct buf *out);
 
 #endif

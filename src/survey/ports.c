@@ -4,6 +4,8 @@
 
 /* ICMP's "every type" and "every code". */
 #define ICMP_ALL (-1)
+/* Most bytes told of a protocol that has no name. */
+#define PROTOCOL_MAX ((size_t)32)
 
 static void describe_icmp(const struct ec2_permission *p, const char *name,
                           char *out)
@@ -29,6 +31,17 @@ static void describe_ports(const struct ec2_permission *p, char *out)
                        p->to_port);
 }
 
+/* Cut where a character ends. */
+static void describe_protocol(struct span protocol, char *out)
+{
+    size_t len = protocol.len < PROTOCOL_MAX ? protocol.len : PROTOCOL_MAX;
+
+    while (len && len < protocol.len && (protocol.p[len] & 0xC0) == 0x80)
+        len--;
+    (void)snprintf(out, PORTS_TEXT_MAX + 1, "all of protocol %.*s", (int)len,
+                   protocol.p ? protocol.p : "");
+}
+
 void ports_describe(const struct ec2_permission *permission,
                     char out[PORTS_TEXT_MAX + 1])
 {
@@ -44,7 +57,5 @@ void ports_describe(const struct ec2_permission *permission,
              span_eq_str(protocol, "udp") || span_eq_str(protocol, "17"))
         describe_ports(permission, out);
     else
-        (void)snprintf(out, PORTS_TEXT_MAX + 1, "all of protocol %.*s",
-                       (int)(protocol.len > 32 ? 32 : protocol.len),
-                       protocol.p ? protocol.p : "");
+        describe_protocol(protocol, out);
 }

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "base/json_text.h"
 #include "report_failures.h"
 #include "survey/label.h"
 #include "survey/match.h"
@@ -19,8 +20,6 @@
 #define NEXT_MAX (SCOPE_NAME_MAX + 1 + 4 * LABEL_MAX)
 /* ,"next":"" with its quotes escaped. */
 #define NEXT_LEN(next) (strlen(next) + 15)
-/* Bytes of an element that is written at once; most rows are shorter. */
-#define ROW_TRIED ((size_t)2048)
 /* Entries of a row's list that are tried first when it is too long. */
 #define LIST_TRIED ((size_t)4096)
 
@@ -30,7 +29,6 @@ struct list {
     size_t budget; /* bytes as they are sent */
     size_t used;   /* likewise */
     bool in_string;
-    bool cut; /* an element alone is past the budget */
 };
 
 struct report {
@@ -38,6 +36,7 @@ struct report {
     struct report_failures failures;
     struct list failed; /* elements of failures */
     struct list items;
+    struct buf element; /* of a list, while it is being written */
     struct report_summary *summary;
     size_t nuntold; /* failures that found no room */
     size_t kept;    /* bytes of failures still to come among the rows */
@@ -49,72 +48,51 @@ struct report {
  * escaped again. */
 static size_t sent_len(bool in_string, struct span text)
 {
-    size_t n = text.len;
-
-    for (size_t i = 0; in_string && i < text.len; i++)
-        n += text.p[i] == '"' || text.p[i] == '\\';
-    return n;
+    return in_string ? json_text_string_len(text) : text.len;
 }
 
-static int append(const char *data, size_t len, void *arg)
-{
-    struct list *list = arg;
-
-    list->cut = list->text.len + len > list->budget;
-    if (list->cut)
-        return -1;
-    buf_add(&list->text, data, len);
-    return list->text.failed ? -1 : 0;
-}
-
-/* Appends element as far as the budget goes: false, out of memory. */
-static bool append_json(struct list *list, const json_t *element)
-{
-    char row[ROW_TRIED];
-    size_t len = json_dumpb(element, row, sizeof(row), JSON_COMPACT);
-
-    if (len == 0)
-        return false;
-    if (len <= sizeof(row))
-        return !append(row, len, list) || list->cut;
-    return !json_dump_callback(element, append, list, JSON_COMPACT) ||
-           list->cut;
-}
-
-/* Appends element if reserve bytes stay free behind it. */
-static enum err_code add_element(struct list *list, const json_t *element,
+/* Appends the element that was written if reserve bytes stay free behind it.
+ * What is longer than the whole report was not written to its end. */
+static enum err_code add_element(struct report *r, struct list *list,
                                  size_t reserve, bool *fits, struct err *err)
 {
-    size_t begin = list->text.len;
-    size_t len;
+    bool comma = list->text.len > 0;
+    size_t len = comma + sent_len(list->in_string, buf_span(&r->element));
 
-    list->cut = false;
-    if (begin)
-        (void)append(",", 1, list);
-    if (!list->cut && !append_json(list, element))
-        return err_nomem(err, "report");
-    len = sent_len(list->in_string, (struct span){list->text.data + begin,
-                                                  list->text.len - begin});
-    *fits = !list->cut && list->used + len + reserve <= list->budget;
-    if (*fits)
+    *fits = !r->element.failed && list->used + len + reserve <= list->budget;
+    if (*fits) {
+        if (comma)
+            buf_add_char(&list->text, ',');
+        buf_add_span(&list->text, buf_span(&r->element));
         list->used += len;
-    else
-        buf_truncate(&list->text, begin);
+    }
+    if (r->element.failed == ERR_NOMEM || list->text.failed)
+        return err_nomem(err, "report");
     return ERR_OK;
 }
 
-/* Adds element, which may be NULL for lack of memory, and gives it up. */
-static enum err_code add_own(struct list *list, json_t *element, size_t reserve,
-                             bool *fits, struct err *err)
+static int add_chunk(const char *data, size_t len, void *out)
 {
-    enum err_code rc;
+    buf_add(out, data, len);
+    return ((const struct buf *)out)->failed ? -1 : 0;
+}
+
+/* Adds element, which may be NULL for lack of memory, and gives it up. */
+static enum err_code add_own(struct report *r, struct list *list,
+                             json_t *element, size_t reserve, bool *fits,
+                             struct err *err)
+{
+    struct buf *out = &r->element;
+    bool ok;
 
     *fits = false;
-    if (!element)
-        return err_nomem(err, "report");
-    rc = add_element(list, element, reserve, fits, err);
+    buf_reset(out);
+    ok = element &&
+         (!json_dump_callback(element, add_chunk, out, JSON_COMPACT) ||
+          out->failed);
     json_decref(element);
-    return rc;
+    return ok ? add_element(r, list, reserve, fits, err)
+              : err_nomem(err, "report");
 }
 
 /* --- failures ------------------------------------------------------------ */
@@ -129,7 +107,7 @@ static enum err_code add_group(struct report *r, size_t i, struct err *err)
 
     while (!fits && n) {
         enum err_code rc =
-            add_own(&r->failed, report_failures_json(&r->failures, i, n), 0,
+            add_own(r, &r->failed, report_failures_json(&r->failures, i, n), 0,
                     &fits, err);
 
         if (rc)
@@ -153,7 +131,7 @@ static enum err_code add_failures(struct report *r, struct err *err)
         if (r->in->form == REPORT_OBJECT)
             rc = add_group(r, i, err);
         else
-            rc = add_own(&r->failed, report_failure_json(&r->failures, i), 0,
+            rc = add_own(r, &r->failed, report_failure_json(&r->failures, i), 0,
                          &fits, err);
         if (rc)
             return rc;
@@ -164,15 +142,13 @@ static enum err_code add_failures(struct report *r, struct err *err)
 
 /* --- rows ---------------------------------------------------------------- */
 
-/* Where the answer goes on behind row; no more than the array needs. */
-static void set_next(struct report *r, const char *region, const json_t *row)
+/* Where the answer goes on behind the row of an instance. */
+static void set_next(struct report *r, const char *region, struct span id)
 {
-    const char *id = json_string_value(json_object_get(row, "instanceId"));
-
     r->next[0] = '\0';
-    if (id && r->in->question->params & QUESTION_AFTER &&
-        criteria_is_instance_id(span_of(id)))
-        (void)snprintf(r->next, sizeof(r->next), "%s/%s", region, id);
+    if (r->in->question->params & QUESTION_AFTER && criteria_is_instance_id(id))
+        (void)snprintf(r->next, sizeof(r->next), "%s/%.*s", region, (int)id.len,
+                       id.p);
 }
 
 /* A row, with at most list_max entries in its list, if there is room. */
@@ -182,18 +158,17 @@ static enum err_code add_row(struct report *r,
                              struct err *err)
 {
     char before[NEXT_MAX + 1];
-    json_t *row = NULL;
-    enum err_code rc =
-        r->in->question->folds[0]->row(region->states[0], which, &row, err);
+    struct span id;
+    enum err_code rc;
 
-    if (rc)
-        return rc;
-    (void)snprintf(before, sizeof(before), "%s", r->next);
-    set_next(r, region->name, row);
-    rc = add_own(&r->items, row, OMITTED_LEN + NEXT_LEN(r->next) + r->kept,
-                 fits, err);
+    buf_reset(&r->element);
+    id = r->in->question->folds[0]->row(region->states[0], which, &r->element);
+    memcpy(before, r->next, sizeof(before));
+    set_next(r, region->name, id);
+    rc = add_element(r, &r->items, OMITTED_LEN + NEXT_LEN(r->next) + r->kept,
+                     fits, err);
     if (!*fits)
-        (void)snprintf(r->next, sizeof(r->next), "%s", before);
+        memcpy(r->next, before, sizeof(before));
     else
         r->summary->shown++;
     return rc;
@@ -248,8 +223,9 @@ static enum err_code add_in_place(struct report *r, size_t i, struct err *err)
 {
     bool fits = false;
     size_t before = r->items.used;
-    enum err_code rc = add_own(&r->items, report_failure_json(&r->failures, i),
-                               OMITTED_LEN, &fits, err);
+    enum err_code rc =
+        add_own(r, &r->items, report_failure_json(&r->failures, i), OMITTED_LEN,
+                &fits, err);
     size_t taken = r->items.used - before;
 
     r->kept -= taken < r->kept ? taken : r->kept;
@@ -319,7 +295,7 @@ static enum err_code add_summary(struct report *r, struct err *err)
         return err_nomem(err, "report");
     }
     r->summary->total = 1;
-    rc = add_own(&r->items, row, OMITTED_LEN, &fits, err);
+    rc = add_own(r, &r->items, row, OMITTED_LEN, &fits, err);
     r->full = !fits;
     r->summary->shown = fits;
     return rc;
@@ -406,7 +382,7 @@ static enum err_code render_array(struct report *r, struct buf *out,
     enum err_code rc = fill(r, r->in->budget > 4 ? r->in->budget - 4 : 0, err);
 
     if (!rc && (r->full || r->nuntold))
-        rc = add_own(&closing, omitted_json(r), 0, &fits, err);
+        rc = add_own(r, &closing, omitted_json(r), 0, &fits, err);
     if (!rc && !fits)
         rc = no_room(r->in, err);
     buf_add_char(out, '[');
@@ -468,12 +444,6 @@ static json_t *head_json(const struct report *r)
         return head;
     json_decref(head);
     return NULL;
-}
-
-static int add_chunk(const char *data, size_t len, void *out)
-{
-    buf_add(out, data, len);
-    return ((const struct buf *)out)->failed ? -1 : 0;
 }
 
 /* Appends the head without its last brace. Not by json_dumps(): jansson 2.14
@@ -544,6 +514,7 @@ static void init(struct report *r, const struct report_input *in,
         .in = in,
         .failed = empty,
         .items = empty,
+        .element = BUF_INIT(in->budget),
         .summary = summary,
     };
 }
@@ -565,6 +536,7 @@ enum err_code report_render(const struct report_input *input, struct buf *out,
         rc = buf_check(out, "report", err);
     if (!rc && sent_len(input->in_string, buf_span(out)) > input->budget)
         rc = no_room(input, err);
+    buf_release(&r.element);
     buf_release(&r.items.text);
     buf_release(&r.failed.text);
     report_failures_release(&r.failures);

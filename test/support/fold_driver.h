@@ -12,6 +12,8 @@
 #include "survey/criteria.h"
 #include "survey/fold.h"
 
+struct json_t;
+
 /* Points into itself: do not copy. criteria may be filled once it is made. */
 struct fold_driver {
     const struct fold *fold;
@@ -45,6 +47,11 @@ void drive_listing(struct fold_driver *d, enum fold_listing listing,
 
 /* region_end() with success. */
 struct fold_follow_up drive_end(struct fold_driver *d);
+
+/* A row, read from the text that the fold wrote, which must be as jansson would
+ * write it; NULL: there was no memory to write it. To be freed. */
+struct json_t *fold_row_json(const struct fold *fold, const void *state,
+                             const struct fold_row *which);
 
 /* All rows of the region "r" as compact JSON, "[{…},{…}]"; to be freed. */
 char *driver_rows(const struct fold_driver *d);

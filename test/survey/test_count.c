@@ -187,20 +187,18 @@ static void test_count__reports_every_failed_allocation(void **state)
 
     assert_int_equal(FOLD_COUNT.region_begin(&options, &count, NULL), ERR_OK);
     for (n = 0;; n++) {
-        json_t *row = NULL;
-        enum err_code rc;
+        struct buf row = BUF_INIT(1000);
+        bool failed;
 
         fail_alloc_at(n);
-        rc = FOLD_COUNT.row(count, &FIRST_ROW, &row, NULL);
-        if (!fail_alloc_stop()) {
-            assert_int_equal(rc, ERR_OK);
-            json_decref(row);
+        (void)FOLD_COUNT.row(count, &FIRST_ROW, &row);
+        failed = fail_alloc_stop();
+        assert_int_equal(row.failed, failed ? ERR_NOMEM : ERR_OK);
+        buf_release(&row);
+        if (!failed)
             break;
-        }
-        assert_int_equal(rc, ERR_NOMEM);
-        assert_null(row);
     }
-    assert_true(n > 3);
+    assert_true(n > 0);
     FOLD_COUNT.region_free(count);
 }
 

@@ -6,8 +6,6 @@
 
 #include <stdlib.h>
 
-#include <jansson.h>
-
 #include "support/fail_alloc.h"
 #include "support/fold_driver.h"
 
@@ -62,7 +60,7 @@ static void test_find__reports_every_failed_allocation(void **state)
     for (size_t n = 0;; n++) {
         struct fold_driver d = {.fold = &FOLD_FIND};
         struct err err = {0};
-        json_t *row = NULL;
+        struct buf row = BUF_INIT(1000);
         enum err_code rc;
         bool failed;
 
@@ -74,12 +72,12 @@ static void test_find__reports_every_failed_allocation(void **state)
         }
         if (!rc) {
             drive_event(&d, FOLD_INSTANCES, FOLD_LISTING_END);
-            rc = FOLD_FIND.row(d.state, &FIRST_ROW, &row, &err);
+            (void)FOLD_FIND.row(d.state, &FIRST_ROW, &row);
+            rc = buf_check(&row, "row", &err);
         }
         failed = fail_alloc_stop();
         assert_int_equal(rc, failed ? ERR_NOMEM : ERR_OK);
-        assert_true(!rc == !!row);
-        json_decref(row);
+        buf_release(&row);
         FOLD_FIND.region_free(d.state);
         if (!failed)
             break;
@@ -94,7 +92,5 @@ int main(void)
         cmocka_unit_test(test_find__reports_every_failed_allocation),
     };
 
-    /* So that fail_alloc reaches jansson's allocations. */
-    json_set_alloc_funcs(malloc, free);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

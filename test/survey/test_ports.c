@@ -72,6 +72,17 @@ static void test_ports_describe__bounds_a_long_protocol(void **state)
                         "all of protocol 77777777777777777777777777777777");
 }
 
+static void test_ports_describe__cuts_between_characters(void **state)
+{
+    char name[] = "1234567890123456789012345678901\xC3\xBC";
+    struct ec2_permission rule = {.protocol = span_of(name)};
+    char out[PORTS_TEXT_MAX + 1];
+
+    (void)state;
+    ports_describe(&rule, out);
+    assert_string_equal(out, "all of protocol 1234567890123456789012345678901");
+}
+
 static void test_ports_describe__accepts_a_missing_protocol(void **state)
 {
     struct ec2_permission rule = {0};
@@ -87,6 +98,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ports_describe__says_it_in_plain_words),
         cmocka_unit_test(test_ports_describe__bounds_a_long_protocol),
+        cmocka_unit_test(test_ports_describe__cuts_between_characters),
         cmocka_unit_test(test_ports_describe__accepts_a_missing_protocol),
     };
 

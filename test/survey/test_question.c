@@ -129,7 +129,8 @@ test_question_table__has_folds_that_take_what_they_need(void **state)
             assert_true(fold->region_begin && fold->region_free &&
                         fold->instance);
             assert_true(fold->event && fold->region_end && fold->tally);
-            assert_true(fold->row);
+            /* Only a fold that no row is asked of may have none. */
+            assert_true(fold->row || k > 0 || table[i].summarize);
             fold->region_free(NULL);
         }
 }

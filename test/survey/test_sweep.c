@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "support/fail_alloc.h"
+#include "support/fold_driver.h"
 #include "support/stage.h"
 #include "survey/criteria.h"
 #include "survey/sweep.h"
@@ -93,14 +94,10 @@ static void assert_found(const struct sweep *sweep, const struct fold *fold,
     size_t len = 0;
 
     for (size_t r = 0; r < fold->tally(found).nrows; r++) {
-        json_t *row = NULL;
-        const json_t *id;
+        json_t *row = fold_row_json(fold, found,
+                                    &(struct fold_row){.region = "r", .i = r});
+        const json_t *id = json_object_get(row, "instanceId");
 
-        assert_int_equal(fold->row(found,
-                                   &(struct fold_row){.region = "r", .i = r},
-                                   &row, NULL),
-                         ERR_OK);
-        id = json_object_get(row, "instanceId");
         if (id)
             len += (size_t)snprintf(text + len, sizeof(text) - len, "%s ",
                                     json_string_value(id));
