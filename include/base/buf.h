@@ -9,6 +9,7 @@
 #define BASE_BUF_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/attr.h"
 #include "base/err.h"
@@ -35,13 +36,14 @@ extern char buf_empty[1];
 struct buf buf_of(size_t max_len);
 
 /*
- * Append bytes, a string, a span, one character, formatted text. All or
- * nothing; p may be NULL when len is 0.
+ * Append bytes, a string, a span, one character, a number in decimal, formatted
+ * text. All or nothing; p may be NULL when len is 0.
  */
 void buf_add(struct buf *buf, const void *p, size_t len);
 void buf_add_str(struct buf *buf, const char *s);
 void buf_add_span(struct buf *buf, struct span s);
 void buf_add_char(struct buf *buf, char c);
+void buf_add_int(struct buf *buf, int64_t value);
 void buf_addf(struct buf *buf, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Appends len bytes for the caller to write at once; NULL: it could not. */

@@ -91,6 +91,20 @@ void buf_add_char(struct buf *buf, char c)
     buf_add(buf, &c, 1);
 }
 
+void buf_add_int(struct buf *buf, int64_t value)
+{
+    char digits[20];
+    char *at = digits + sizeof(digits);
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+
+    do
+        *--at = (char)('0' + left % 10);
+    while (left /= 10);
+    if (value < 0)
+        *--at = '-';
+    buf_add(buf, at, (size_t)(digits + sizeof(digits) - at));
+}
+
 void buf_addf(struct buf *buf, const char *fmt, ...)
 {
     size_t room = buf->failed ? 0 : buf->cap - buf->len;

@@ -1,26 +1,25 @@
 #include "base/json_text.h"
 
+#include <limits.h>
 #include <string.h>
 
-/* The letters that escape controls; the others need six bytes. */
-static const char SHORT[0x20] = {
-    ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r',
+/* Bytes that a byte needs beyond its own. Most need none; a backslash is enough
+ * for seven, and other controls take \u00 and two hexadecimal digits. */
+/* clang-format off */
+static const unsigned char EXTRA[UCHAR_MAX + 1] = {
+    5, 5, 5, 5, 5, 5, 5, 5, 1, 1, 1, 5, 1, 1, 5, 5,
+    5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5,
+    ['"'] = 1, ['\\'] = 1,
 };
-
-/* Bytes that a byte needs beyond its own; most need none. */
-static size_t extra_len(unsigned char c)
-{
-    if (c >= ' ')
-        return (c == '"') | (c == '\\');
-    return SHORT[c] ? 1 : 5;
-}
+/* clang-format on */
 
 size_t json_text_string_len(struct span s)
 {
+    const unsigned char *bytes = (const unsigned char *)s.p;
     size_t len = s.len;
 
     for (size_t i = 0; i < s.len; i++)
-        len += extra_len((unsigned char)s.p[i]);
+        len += EXTRA[bytes[i]];
     return len;
 }
 
@@ -28,40 +27,42 @@ size_t json_text_string_len(struct span s)
 static char *escape(char *to, unsigned char c)
 {
     static const char HEX[] = "0123456789ABCDEF";
+    static const char LETTER[] = {
+        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r',
+    };
 
     *to++ = '\\';
-    if (c >= ' ') {
-        *to++ = (char)c;
-    } else if (SHORT[c]) {
-        *to++ = SHORT[c];
-    } else {
-        memcpy(to, "u00", 3);
-        to[3] = HEX[c >> 4];
-        to[4] = HEX[c & 0xF];
-        to += 5;
+    if (EXTRA[c] == 1) {
+        *to++ = c < sizeof(LETTER) ? LETTER[c] : (char)c;
+        return to;
     }
-    return to;
+    memcpy(to, "u00", 3);
+    to[3] = HEX[c >> 4];
+    to[4] = HEX[c & 0xF];
+    return to + 5;
 }
 
 void json_text_string(struct buf *out, struct span s)
 {
+    const unsigned char *bytes = (const unsigned char *)s.p;
     size_t len = json_text_string_len(s);
     char *to = buf_extend(out, len + 2);
 
     if (!to)
         return;
-    *to++ = '"';
-    if (len == s.len && len)
-        memcpy(to, s.p, len);
-    for (size_t i = 0; len > s.len && i < s.len; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-
-        if (c < ' ' || c == '"' || c == '\\')
-            to = escape(to, c);
+    to[0] = '"';
+    to[len + 1] = '"';
+    to++;
+    if (len == s.len) {
+        memcpy(to, len ? s.p : "", len);
+        return;
+    }
+    for (size_t i = 0; i < s.len; i++) {
+        if (EXTRA[bytes[i]])
+            to = escape(to, bytes[i]);
         else
             *to++ = s.p[i];
     }
-    out->data[out->len - 1] = '"';
 }
 
 void json_text_key(struct buf *out, const char *name)
@@ -87,15 +88,6 @@ void json_text_member(struct buf *out, const char *name, struct span value)
 
 void json_text_int(struct buf *out, const char *name, int64_t value)
 {
-    char digits[20];
-    char *at = digits + sizeof(digits);
-    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-
     json_text_key(out, name);
-    do
-        *--at = (char)('0' + left % 10);
-    while (left /= 10);
-    if (value < 0)
-        *--at = '-';
-    buf_add(out, at, (size_t)(digits + sizeof(digits) - at));
+    buf_add_int(out, value);
 }

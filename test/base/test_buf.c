@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +48,41 @@ static void test_buf_add__appends_every_kind(void **state)
     buf_addf(&buf, "%s", "");
     assert_text(&buf, "ab-str-span!fmt -7 %");
     assert_true(span_eq_str(buf_span(&buf), "ab-str-span!fmt -7 %"));
+    buf_release(&buf);
+}
+
+static void test_buf_add_int__writes_every_size(void **state)
+{
+    static const int64_t numbers[] = {0,     1,         -1,        9,
+                                      10,    -10,       65535,     INT32_MIN,
+                                      99999, INT64_MAX, INT64_MIN, -90};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        struct buf out = BUF_INIT(100);
+        char expected[64];
+
+        (void)snprintf(expected, sizeof(expected), "%" PRId64, numbers[i]);
+        buf_add_int(&out, numbers[i]);
+        assert_text(&out, expected);
+        buf_release(&out);
+    }
+}
+
+static void test_buf_extend__gives_room_to_write(void **state)
+{
+    struct buf buf = BUF_INIT(10);
+    char *at;
+
+    (void)state;
+    buf_add_str(&buf, "ab");
+    at = buf_extend(&buf, 3);
+    assert_ptr_equal(at, buf.data + 2);
+    memcpy(at, "cde", 3);
+    assert_text(&buf, "abcde");
+    assert_null(buf_extend(&buf, 6));
+    assert_int_equal(buf.failed, ERR_LIMIT);
+    assert_string_equal(buf.data, "abcde");
     buf_release(&buf);
 }
 
@@ -252,6 +289,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_buf_init__is_empty_and_terminated),
         cmocka_unit_test(test_buf_add__appends_every_kind),
+        cmocka_unit_test(test_buf_add_int__writes_every_size),
+        cmocka_unit_test(test_buf_extend__gives_room_to_write),
         cmocka_unit_test(test_buf_add__keeps_nul_bytes),
         cmocka_unit_test(test_buf_add__grows_over_many_appends),
         cmocka_unit_test(test_buf_add__stops_at_the_maximum),

@@ -4,8 +4,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,25 +78,6 @@ static void test_json_text_member__puts_commas_between(void **state)
     buf_release(&out);
 }
 
-static void test_json_text_int__writes_every_size(void **state)
-{
-    static const int64_t numbers[] = {0,     1,         -1,        9,
-                                      10,    -10,       65535,     INT32_MIN,
-                                      99999, INT64_MAX, INT64_MIN, -90};
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-        struct buf out = BUF_INIT(100);
-        char expected[64];
-
-        (void)snprintf(expected, sizeof(expected), "\"n\":%" PRId64,
-                       numbers[i]);
-        json_text_int(&out, "n", numbers[i]);
-        assert_string_equal(out.data, expected);
-        buf_release(&out);
-    }
-}
-
 static void test_json_text__tells_what_does_not_fit(void **state)
 {
     struct buf out = BUF_INIT(8);
@@ -139,7 +118,6 @@ int main(void)
         cmocka_unit_test(test_json_text_string__writes_each_character),
         cmocka_unit_test(test_json_text_string__prefers_short_escapes),
         cmocka_unit_test(test_json_text_member__puts_commas_between),
-        cmocka_unit_test(test_json_text_int__writes_every_size),
         cmocka_unit_test(test_json_text__tells_what_does_not_fit),
         cmocka_unit_test(test_json_text__reports_failed_allocations),
     };
