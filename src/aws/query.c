@@ -1,6 +1,5 @@
 #include "aws/query.h"
 
-#include <inttypes.h>
 #include <stdbool.h>
 
 /* RFC 3986, section 2.3; by hand, because isalnum() asks the locale. */
@@ -33,18 +32,28 @@ void query_encode(struct buf *out, struct span text)
 void query_begin(struct buf *body, const char *action)
 {
     buf_reset(body);
-    buf_addf(body, "Action=%s&Version=" QUERY_VERSION, action);
+    buf_add_str(body, "Action=");
+    buf_add_str(body, action);
+    buf_add_str(body, "&Version=" QUERY_VERSION);
+}
+
+static void begin_param(struct buf *body, const char *name)
+{
+    buf_add_char(body, '&');
+    buf_add_str(body, name);
+    buf_add_char(body, '=');
 }
 
 void query_add(struct buf *body, const char *name, struct span value)
 {
-    buf_addf(body, "&%s=", name);
+    begin_param(body, name);
     query_encode(body, value);
 }
 
 void query_add_int(struct buf *body, const char *name, int64_t value)
 {
-    buf_addf(body, "&%s=%" PRId64, name, value);
+    begin_param(body, name);
+    buf_add_int(body, value);
 }
 
 void query_add_filter(struct buf *body, unsigned n, const char *name,

@@ -10,6 +10,8 @@
 
 /* Of a timestamp, the bytes that are the date. */
 #define DATE_LEN 8
+/* Bytes that hold most strings to sign, and most values of the header. */
+#define USUAL_ROOM ((size_t)400)
 
 static enum err_code check_timestamp(const char *timestamp, struct err *err)
 {
@@ -99,8 +101,12 @@ enum err_code sigv4_derive_key(const struct sigv4_scope *scope,
 
 static void add_scope(struct buf *out, const struct sigv4_scope *scope)
 {
-    buf_addf(out, "%.*s/%s/%s/aws4_request", DATE_LEN, scope->timestamp,
-             scope->region, scope->service);
+    buf_add(out, scope->timestamp, DATE_LEN);
+    buf_add_char(out, '/');
+    buf_add_str(out, scope->region);
+    buf_add_char(out, '/');
+    buf_add_str(out, scope->service);
+    buf_add_str(out, "/aws4_request");
 }
 
 enum err_code sigv4_string_to_sign(const struct sigv4_scope *scope,
@@ -116,9 +122,12 @@ enum err_code sigv4_string_to_sign(const struct sigv4_scope *scope,
     rc = sigv4_sha256_hex(buf_span(canonical), hash, err);
     if (rc)
         return rc;
-    buf_addf(out, "AWS4-HMAC-SHA256\n%s\n", scope->timestamp);
+    buf_add_str(out, "AWS4-HMAC-SHA256\n");
+    buf_add_str(out, scope->timestamp);
+    buf_add_char(out, '\n');
     add_scope(out, scope);
-    buf_addf(out, "\n%s", hash);
+    buf_add_char(out, '\n');
+    buf_add_str(out, hash);
     return buf_check(out, "sigv4: string to sign", err);
 }
 
@@ -152,6 +161,7 @@ static enum err_code compute_signature(const struct sigv4_request *req,
 
     /* All room at once, so that growing leaves no copy of the token behind. */
     buf_reserve(&canonical, room);
+    buf_reserve(&to_sign, USUAL_ROOM);
     rc = sigv4_canonical_request(req, &canonical, err);
     assert(rc || canonical.len <= room);
     if (rc)
@@ -183,13 +193,17 @@ enum err_code sigv4_sign(const struct sigv4_request *req,
     rc = compute_signature(req, scope, key, signature, err);
     if (rc)
         goto out;
-    buf_addf(&value, "AWS4-HMAC-SHA256 Credential=%s/", key_id);
+    buf_reserve(&value, USUAL_ROOM);
+    buf_add_str(&value, "AWS4-HMAC-SHA256 Credential=");
+    buf_add_str(&value, key_id);
+    buf_add_char(&value, '/');
     add_scope(&value, scope);
     buf_add_str(&value, ", SignedHeaders=");
     rc = sigv4_signed_headers(req, &value, err);
     if (rc)
         goto out;
-    buf_addf(&value, ", Signature=%s", signature);
+    buf_add_str(&value, ", Signature=");
+    buf_add_str(&value, signature);
     rc = buf_check(&value, "sigv4: authorization", err);
     if (rc)
         goto out;

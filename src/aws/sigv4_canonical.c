@@ -63,24 +63,34 @@ static bool repeats_name(const struct sigv4_header *header,
 
 static void add_lower(struct buf *out, const char *name)
 {
-    for (; *name; name++)
-        buf_add_char(out, lower(*name));
+    char *to = buf_extend(out, strlen(name));
+
+    for (; to && *name; name++)
+        *to++ = lower(*name);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 /* Trimmed, and each run of blanks within as one space. */
 static void add_folded(struct buf *out, const char *value)
 {
     struct span rest = span_trim(span_of(value));
-    bool after_blank = false;
+    size_t i = 0;
 
-    for (size_t i = 0; i < rest.len; i++) {
-        bool blank = strchr(" \t\r\n", rest.p[i]) != NULL;
+    while (i < rest.len) {
+        size_t begin = i;
 
-        if (!blank)
-            buf_add_char(out, rest.p[i]);
-        else if (!after_blank)
+        while (i < rest.len && !is_blank(rest.p[i]))
+            i++;
+        buf_add(out, rest.p + begin, i - begin);
+        begin = i;
+        while (i < rest.len && is_blank(rest.p[i]))
+            i++;
+        if (i > begin)
             buf_add_char(out, ' ');
-        after_blank = blank;
     }
 }
 
@@ -255,7 +265,8 @@ enum err_code sigv4_canonical_request(const struct sigv4_request *req,
                           err);
     if (rc)
         return rc;
-    buf_addf(out, "%s\n", req->method);
+    buf_add_str(out, req->method);
+    buf_add_char(out, '\n');
     add_path(out, req);
     buf_add_char(out, '\n');
     rc = add_query(out, req->query, err);
@@ -265,7 +276,8 @@ enum err_code sigv4_canonical_request(const struct sigv4_request *req,
     add_headers(out, &order);
     buf_add_char(out, '\n');
     add_names(out, &order);
-    buf_addf(out, "\n%s", body_hash);
+    buf_add_char(out, '\n');
+    buf_add_str(out, body_hash);
     return buf_check(out, "sigv4: canonical request", err);
 }
 

@@ -205,7 +205,8 @@ static enum err_code suppress(struct http_transfer *t, const char *name,
     struct buf line = BUF_INIT(HEADER_LINE_MAX);
     enum err_code rc;
 
-    buf_addf(&line, "%s:", name);
+    buf_add_str(&line, name);
+    buf_add_char(&line, ':');
     rc = add_line(t, &line, err);
     buf_release(&line);
     return rc;
