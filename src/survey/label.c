@@ -49,12 +49,28 @@ static bool is_unseen(uint32_t c)
     return false;
 }
 
+/* Whether it may stay as it is, as nearly all do: short, printable ASCII. */
+static bool is_clean(struct span text)
+{
+    if (text.len > LABEL_MAX)
+        return false;
+    for (size_t i = 0; i < text.len; i++)
+        if (text.p[i] < ' ' || text.p[i] > '~')
+            return false;
+    return true;
+}
+
 struct span label_clean(char to[LABEL_SIZE], struct span text)
 {
     size_t len = 0;
     size_t nchars = 0;
     size_t cut = 0; /* where LABEL_MAX - 1 characters end */
 
+    if (is_clean(text)) {
+        len = text.len;
+        memcpy(to, len ? text.p : "", len);
+        text.len = 0;
+    }
     while (text.len) {
         uint32_t c = 0;
         size_t taken = utf8_read(text, &c);
