@@ -38,6 +38,9 @@ void ec2_memo_free(struct ec2_memo *memo);
 bool ec2_memo_recall(struct ec2_memo *memo, enum ec2_action action,
                      struct span document, struct span *request_id);
 
+/* Bytes of the last document that was held against what is kept; 0: none. */
+size_t ec2_memo_document_len(const struct ec2_memo *memo);
+
 /* Copies the record. When it does not fit nothing is kept. ERR_NOMEM. */
 NODISCARD enum err_code
 ec2_memo_add_instance(struct ec2_memo *memo,

@@ -33,6 +33,7 @@ struct ec2_memo {
     bool whole; /* digest's document has ended, and all records are here */
     bool adds;  /* they are being added */
     char request_id[REQUEST_ID_MAX + 1]; /* of that document */
+    size_t document_len;                 /* of the last one, kept or not */
     size_t nbytes;
     struct kept *first;
     struct kept **end;
@@ -168,6 +169,7 @@ bool ec2_memo_recall(struct ec2_memo *memo, enum ec2_action action,
     bool can =
         find_request_id(document, &id) && digest_of(memo, document, id, digest);
 
+    memo->document_len = document.len;
     if (can && memo->whole && memo->action == action &&
         memcmp(memo->digest, digest, DIGEST_LEN) == 0) {
         *request_id = id;
@@ -182,6 +184,11 @@ bool ec2_memo_recall(struct ec2_memo *memo, enum ec2_action action,
         memcpy(memo->digest, digest, DIGEST_LEN);
     }
     return false;
+}
+
+size_t ec2_memo_document_len(const struct ec2_memo *memo)
+{
+    return memo->document_len;
 }
 
 /* A record with room for so many bytes behind it; *out is NULL when nothing is

@@ -437,6 +437,9 @@ static bool hold(struct ec2_xml *xml, const char *data, size_t len)
 
     if (!xml->holds || len > HELD_MAX - xml->held.len)
         return false;
+    /* The next answer is about as long as the last. */
+    if (xml->held.len == 0 && xml->memo)
+        buf_reserve(&xml->held, ec2_memo_document_len(xml->memo));
     buf_add(&xml->held, data, len);
     rc = buf_check(&xml->held, "ec2_xml", &xml->err);
     ec2_xml_fail(xml, rc);

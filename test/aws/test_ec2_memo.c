@@ -235,6 +235,18 @@ static void test_ec2_memo_recall__plain_ids_only(void **state)
     }
 }
 
+static void test_ec2_memo_document_len__is_of_the_last(void **state)
+{
+    (void)knows(*state, "");
+    assert_int_equal(ec2_memo_document_len(*state), 0);
+    learn(*state, DOCUMENT(ID));
+    assert_int_equal(ec2_memo_document_len(*state), sizeof(DOCUMENT(ID)) - 1);
+    assert_false(knows(*state, "<short/>"));
+    assert_int_equal(ec2_memo_document_len(*state), 8);
+    ec2_memo_forget(*state);
+    assert_int_equal(ec2_memo_document_len(*state), 8);
+}
+
 static void test_ec2_memo_keep__is_needed(void **state)
 {
     assert_false(knows(*state, DOCUMENT(ID)));
@@ -563,6 +575,8 @@ int main(void)
             tear_down),
         cmocka_unit_test_setup_teardown(test_ec2_memo_recall__plain_ids_only,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_ec2_memo_document_len__is_of_the_last, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ec2_memo_keep__is_needed, set_up,
                                         tear_down),
         cmocka_unit_test(test_ec2_memo_new__needs_a_random_key),
