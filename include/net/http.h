@@ -10,7 +10,8 @@
  * Time-outs are judged only after everything that waited in the sockets has
  * been read, so that neither a freeze of the process nor a slow CPU makes a
  * healthy peer look dead. While four transfers or more run and none is
- * connecting, what comes is gathered for a millisecond and read in one turn.
+ * connecting, what comes is gathered for a millisecond, or longer where nothing
+ * is urgent, and read in one turn.
  */
 #ifndef NET_HTTP_H
 #define NET_HTTP_H
@@ -58,6 +59,12 @@ void http_free(struct http *http);
  */
 NODISCARD enum err_code http_run(struct http *http, int64_t until_ms,
                                  const bool *stop, struct err *err);
+
+/*
+ * Nothing that comes before until_ms, by the same clock, is urgent: till then
+ * what comes is gathered for 15 ms. 0: it is urgent from now on.
+ */
+void http_be_patient(struct http *http, int64_t until_ms);
 
 /*
  * True while no transfer is on its way to a connection: each that was started

@@ -10,9 +10,11 @@
 /* Longest single wait: what has no due time is looked at again after it. */
 #define POLL_MAX_MS 60000
 
-/* With so many transfers or more, what comes is gathered, for so long. */
+/* With so many transfers or more, what comes is gathered, for so long; or, if
+ * nobody waits for it yet, for the longer time. */
 #define GATHER_MIN 4
 #define GATHER_MS 1
+#define PATIENCE_MS 15
 
 /* How much longer than asked for a poll may take on a busy machine. */
 #define OVERSLEPT_MS 250
@@ -113,6 +115,18 @@ static bool is_worth_gathering(const struct http *http)
     return http->running.n >= GATHER_MIN && http->nconnecting == 0;
 }
 
+static int gather_ms(const struct http *http, int64_t until_ms)
+{
+    int64_t now = clock_mono_ms(http->options.clock);
+    int64_t patience = http->patient_until_ms - now;
+    int limit = poll_ms(http, now, until_ms);
+    int ms = GATHER_MS;
+
+    if (patience > GATHER_MS)
+        ms = patience < PATIENCE_MS ? (int)patience : PATIENCE_MS;
+    return ms < limit ? ms : limit;
+}
+
 static enum err_code wait_for_event(struct http *http, int64_t until_ms,
                                     struct err *err)
 {
@@ -124,7 +138,7 @@ static enum err_code wait_for_event(struct http *http, int64_t until_ms,
 
     /* Who is busy finds enough as it is. */
     if (!rc && waited > 0 && is_worth_gathering(http)) {
-        rc = http_lanes_gather(http->lanes, GATHER_MS, err);
+        rc = http_lanes_gather(http->lanes, gather_ms(http, until_ms), err);
         waited = clock_mono_ms(clock) - from;
     }
     /* A poll that overslept was frozen: nobody could answer in that time. */
@@ -153,6 +167,11 @@ enum err_code http_run(struct http *http, int64_t until_ms, const bool *stop,
             rc = take_turn(http, err);
     }
     return rc;
+}
+
+void http_be_patient(struct http *http, int64_t until_ms)
+{
+    http->patient_until_ms = until_ms;
 }
 
 const bool *http_all_connected(const struct http *http)

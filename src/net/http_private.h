@@ -65,6 +65,7 @@ struct http {
     size_t nconnecting;         /* started, and not connected */
     bool all_connected;         /* there are none of those */
     int64_t waited_ms;
+    int64_t patient_until_ms; /* what comes before is not urgent */
     struct http_stats stats;
 };
 

@@ -193,6 +193,17 @@ static bool is_to_start(const struct task *task)
 }
 
 /*
+ * There is no answer before the farthest region's, so that until then others
+ * may wait to be read together.
+ */
+static void be_patient(const struct sweep *sweep)
+{
+    int64_t farthest_us = sweep->n ? distance(sweep->order[0]) : 0;
+
+    http_be_patient(http_of(sweep), sweep->started_ms + farthest_us / 1000);
+}
+
+/*
  * The answer comes when the farthest region's has come, so that is asked
  * first, and its request is on its way while those for the nearer ones are
  * signed: on a throttled CPU all of them take longer than a round trip.
@@ -204,6 +215,7 @@ static enum err_code start_all(struct sweep *sweep, struct err *err)
 
     sweep->started_ms = mono_ms(sweep);
     put_in_order(sweep);
+    be_patient(sweep);
     for (size_t i = 0; !rc && i < sweep->n; batch *= 2) {
         for (size_t k = 0; k < batch && i < sweep->n; k++, i++)
             if (is_to_start(sweep->order[i]))

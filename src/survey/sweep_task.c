@@ -112,7 +112,11 @@ static bool is_wanted(const struct task *task, enum fold_listing listing)
 static bool on_page_commit(void *arg, bool more)
 {
     struct stream *stream = arg;
+    const struct sweep *sweep = stream->task->sweep;
 
+    /* Its pages come one after the other, each a round trip. */
+    if (more)
+        http_be_patient(aws_client_options(sweep->options.client)->http, 0);
     count_instances(stream, stream->npending);
     stream->npending = 0;
     stream->more = more;

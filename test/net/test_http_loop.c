@@ -677,6 +677,30 @@ static void test_http_run__rests_while_all_hosts_are_silent(void **state)
     release_all(x, HOSTS);
 }
 
+/* Where nothing is urgent, what came is left for a while, if there was time to
+ * wait for it at all: that the clock must see. */
+static void test_http_be_patient__gathers_for_longer(void **state)
+{
+    struct world *w = *state;
+    struct exchange x[5] = {0};
+    bool gathers = false;
+
+    for (int i = 0; i < 4; i++)
+        start_at(w, i, &x[i], "/silent");
+    for (int i = 0; i < 1000 && !gathers; i++) {
+        int64_t before = http_waited_ms(w->http);
+
+        http_be_patient(w->http, now(w) + 60000);
+        start_at(w, 4, &x[4], "/plain");
+        exchange_finish(&x[4]);
+        gathers = http_waited_ms(w->http) - before >= 15;
+        exchange_release(&x[4]);
+        x[4] = (struct exchange){0};
+    }
+    assert_true(gathers);
+    release_all(x, 5);
+}
+
 struct pair {
     struct exchange x[2];
     struct world *world;
@@ -884,6 +908,8 @@ static const struct CMUnitTest TESTS[] = {
     cmocka_unit_test_setup_teardown(test_http_free__ends_what_is_in_flight,
                                     set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_http_run__asks_many_hosts_at_once,
+                                    set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_http_be_patient__gathers_for_longer,
                                     set_up, tear_down),
     cmocka_unit_test_setup_teardown(
         test_http_run__rests_while_all_hosts_are_silent, set_up, tear_down),

@@ -58,6 +58,7 @@ struct http {
     int64_t run_fails_at_ms; /* CLOCK_NEVER: it does not */
     enum err_code run_failure;
     int64_t waited_ms;
+    int64_t patient_until_ms;
     bool all_connected;
     struct http_stats stats;
 };
@@ -541,6 +542,16 @@ void fake_http_fail_run(struct http *http, int64_t after_ms, enum err_code rc)
 {
     http->run_fails_at_ms = http->fake->mono_ms + after_ms;
     http->run_failure = rc;
+}
+
+void http_be_patient(struct http *http, int64_t until_ms)
+{
+    http->patient_until_ms = until_ms;
+}
+
+int64_t fake_http_patient_until(const struct http *http)
+{
+    return http->patient_until_ms;
 }
 
 int64_t http_waited_ms(const struct http *http)

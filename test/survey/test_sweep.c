@@ -546,9 +546,11 @@ static void test_sweep_run__asks_the_farthest_first(void **state)
     struct sweep *sweep;
     struct sweep_options options;
     uint64_t requests = 0;
+    int64_t began;
 
     (void)state;
     stage_init(&s);
+    began = s.fake.mono_ms;
     options = options_for(&s, COUNT, 1);
     options.on_progress = note_requests;
     options.arg = &requests;
@@ -563,6 +565,25 @@ static void test_sweep_run__asks_the_farthest_first(void **state)
     assert_int_equal(requests, 2);
     for (size_t i = 0; i < 5; i++)
         assert_string_equal(fake_http_request(s.http, i)->host, hosts[i]);
+    assert_int_equal(fake_http_patient_until(s.http), began + 226);
+    sweep_free(sweep);
+    stage_release(&s);
+}
+
+static void test_sweep_run__is_impatient_when_a_region_has_pages(void **state)
+{
+    struct stage s;
+    struct sweep *sweep;
+
+    (void)state;
+    stage_init(&s);
+    has_round_trip(&s, ONE[0], 70000);
+    answer_body(&s, ONE[0], "NextToken=t2",
+                XML_INSTANCES(XML_INSTANCE("i-2", "")));
+    answer_body(&s, ONE[0], "MaxResults=1000",
+                XML_INSTANCES_PAGE(XML_INSTANCE("i-1", ""), "t2"));
+    sweep = run(&s, COUNT, ONE, 1);
+    assert_int_equal(fake_http_patient_until(s.http), 0);
     sweep_free(sweep);
     stage_release(&s);
 }
@@ -999,6 +1020,7 @@ int main(void)
             test_sweep_run__begins_a_listing_anew_when_its_token_expires),
         cmocka_unit_test(test_sweep_run__tells_of_progress),
         cmocka_unit_test(test_sweep_run__asks_the_farthest_first),
+        cmocka_unit_test(test_sweep_run__is_impatient_when_a_region_has_pages),
         cmocka_unit_test(test_sweep_run__asks_for_what_the_folds_need),
         cmocka_unit_test(test_sweep_run__answers_several_folds_with_one_pass),
         cmocka_unit_test(test_sweep_run__cuts_a_follow_up_into_calls),
