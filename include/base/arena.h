@@ -31,6 +31,9 @@ struct arena {
 /* size bytes aligned for any object; NULL when out of memory or past max. */
 NODISCARD void *arena_alloc(struct arena *arena, size_t size);
 
+/* The same for text, which needs no alignment. */
+NODISCARD char *arena_alloc_text(struct arena *arena, size_t size);
+
 /* A terminated copy of s as a span over it; .p is NULL on failure. */
 NODISCARD struct span arena_copy(struct arena *arena, struct span s);
 

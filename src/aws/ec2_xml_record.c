@@ -50,7 +50,7 @@ static struct span keep_text(struct ec2_xml *xml)
         kept = arena_copy(&xml->strings, text);
     } else {
         text.len = text.len * UTF8_REPLACEMENT_LEN;
-        copy = arena_alloc(&xml->strings, text.len + 1);
+        copy = arena_alloc_text(&xml->strings, text.len + 1);
         if (copy)
             kept = (struct span){copy, utf8_mend(buf_span(&xml->text), copy)};
     }

@@ -1,5 +1,6 @@
 #include "base/arena.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,30 +66,48 @@ static struct arena_block *next_block(struct arena *arena, size_t size)
     return block;
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
+/* size bytes, in the current block behind skip that are left unused. */
+static void *take(struct arena *arena, size_t skip, size_t size)
 {
     struct arena_block *block = arena->current;
-    void *p;
+    size_t left = block ? block->cap - arena->used : 0;
+    bool fits = block && skip <= left && size <= left - skip;
+    char *p;
 
-    size = rounded(size);
-    if (size == 0 || size > arena->max - arena->total)
+    if (!fits)
+        skip = 0;
+    if (size > arena->max - arena->total ||
+        skip > arena->max - arena->total - size)
         return NULL;
-    if (!block || block->cap - arena->used < size) {
+    if (!fits) {
         block = next_block(arena, size);
         if (!block)
             return NULL;
         arena->current = block;
         arena->used = 0;
     }
-    p = (char *)block->data + arena->used;
-    arena->used += size;
-    arena->total += size;
+    p = (char *)block->data + arena->used + skip;
+    arena->used += skip + size;
+    arena->total += skip + size;
     return p;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    size_t skip = (ALIGNMENT - arena->used % ALIGNMENT) % ALIGNMENT;
+
+    size = rounded(size);
+    return size ? take(arena, skip, size) : NULL;
+}
+
+char *arena_alloc_text(struct arena *arena, size_t size)
+{
+    return take(arena, 0, size ? size : 1);
 }
 
 struct span arena_copy(struct arena *arena, struct span s)
 {
-    char *p = s.len < SIZE_MAX ? arena_alloc(arena, s.len + 1) : NULL;
+    char *p = s.len < SIZE_MAX ? arena_alloc_text(arena, s.len + 1) : NULL;
 
     if (!p)
         return (struct span){NULL, 0};

@@ -55,7 +55,7 @@ bool finding_pack(struct arena *arena, const struct ec2_instance *instance,
     size = (size_t)(end - texts);
     for (size_t i = 0; i < ngroup_ids; i++)
         size += group_ids[i].len + 1;
-    packed = ngroup_ids <= UINT32_MAX ? arena_alloc(arena, size) : NULL;
+    packed = ngroup_ids <= UINT32_MAX ? arena_alloc_text(arena, size) : NULL;
     if (!packed)
         return false;
     memcpy(packed, texts, (size_t)(end - texts));
@@ -69,7 +69,7 @@ bool finding_pack(struct arena *arena, const struct ec2_instance *instance,
 bool finding_move(struct arena *arena, struct finding *finding)
 {
     size_t size = finding_size(finding);
-    char *packed = arena_alloc(arena, size);
+    char *packed = arena_alloc_text(arena, size);
 
     if (!packed)
         return false;

@@ -711,14 +711,14 @@ static const struct repeated REPEATED[] = {
     {"regions", RESULT("DescribeRegions") "<regionInfo>", "<item/>",
      "</regionInfo>" RESULT_END("DescribeRegions"), EC2_XML_RECORDS_MAX,
      EC2_DESCRIBE_REGIONS},
-    /* A copy takes 513 bytes, rounded up to a multiple of 16. */
+    /* With the end of each. */
     {"strings of one record", ONE_INSTANCE "<tagSet>",
      "<item><value>" X512 "</value></item>", "</tagSet>" ONE_INSTANCE_END,
-     EC2_XML_RECORD_MAX / 528, EC2_DESCRIBE_INSTANCES},
-    /* Three times as long when it is no UTF-8: 3 * 1024 and 1, rounded up. */
+     EC2_XML_RECORD_MAX / 513, EC2_DESCRIBE_INSTANCES},
+    /* Three times as long when it is no UTF-8: 3 * 1024 and the end. */
     {"strings that are mended", ONE_INSTANCE "<tagSet>",
      "<item><value><![CDATA[" OVERLONG512 OVERLONG512 "]]></value></item>",
-     "</tagSet>" ONE_INSTANCE_END, EC2_XML_RECORD_MAX / 3088,
+     "</tagSet>" ONE_INSTANCE_END, EC2_XML_RECORD_MAX / 3073,
      EC2_DESCRIBE_INSTANCES},
 };
 

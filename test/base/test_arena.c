@@ -121,6 +121,42 @@ static void test_arena_alloc__survives_a_failed_allocation(void **state)
     arena_release(&arena);
 }
 
+/* Texts lie one behind the other, and what comes after them is aligned. */
+static void test_arena_alloc_text__leaves_no_gaps(void **state)
+{
+    struct arena arena = ARENA_INIT(100);
+    char *a = arena_alloc_text(&arena, 3);
+    char *b = arena_alloc_text(&arena, 0);
+    char *c = arena_alloc_text(&arena, 1);
+    char *d = arena_alloc(&arena, 20);
+
+    (void)state;
+    assert_ptr_equal(b, a + 3);
+    assert_ptr_equal(c, b + 1);
+    assert_ptr_equal(d, a + alignof(max_align_t));
+    assert_int_equal(arena_total(&arena), 48);
+    assert_non_null(arena_alloc_text(&arena, 51));
+    assert_null(arena_alloc(&arena, 0));
+    assert_null(arena_alloc_text(&arena, 2));
+    assert_non_null(arena_alloc_text(&arena, 1));
+    assert_null(arena_alloc_text(&arena, 1));
+    assert_int_equal(arena_total(&arena), 100);
+    arena_release(&arena);
+}
+
+static void test_arena_alloc_text__overflows_nothing(void **state)
+{
+    struct arena arena = ARENA_INIT(SIZE_MAX);
+
+    (void)state;
+    assert_null(arena_alloc_text(&arena, SIZE_MAX));
+    assert_non_null(arena_alloc_text(&arena, 1));
+    assert_null(arena_alloc_text(&arena, SIZE_MAX - 1));
+    assert_null(arena_alloc(&arena, SIZE_MAX - 20));
+    assert_int_equal(arena_total(&arena), 1);
+    arena_release(&arena);
+}
+
 static void test_arena_copy__terminates_a_copy(void **state)
 {
     struct arena arena = ARENA_INIT(ROOMY);
@@ -259,6 +295,8 @@ int main(void)
         cmocka_unit_test(test_arena_alloc__refuses_what_goes_past_the_maximum),
         cmocka_unit_test(test_arena_alloc__refuses_sizes_that_overflow),
         cmocka_unit_test(test_arena_alloc__survives_a_failed_allocation),
+        cmocka_unit_test(test_arena_alloc_text__leaves_no_gaps),
+        cmocka_unit_test(test_arena_alloc_text__overflows_nothing),
         cmocka_unit_test(test_arena_copy__terminates_a_copy),
         cmocka_unit_test(test_arena_copy__gives_null_when_it_does_not_fit),
         cmocka_unit_test(test_arena_rollback__keeps_the_memory_for_reuse),

@@ -312,8 +312,8 @@ static void test_exposure__keeps_candidates_up_to_the_limit(void **state)
     drive_event(&d, FOLD_INSTANCES, FOLD_LISTING_BEGIN);
     for (; wants_more(&d, FOLD_INSTANCES); n++)
         must_take(&d, FOLD_INSTANCES, "i-1=running||sg-1");
-    /* A candidate: 32 bytes for its texts and 16 to find them. */
-    assert_int_equal(n, max / 48 + 1);
+    /* A candidate: 22 bytes of texts and 16 to find them. */
+    assert_int_equal(n, max / 38 + 1);
     /* Those that come after are not gathered anew. */
     must_take(&d, FOLD_INSTANCES, "i-1=running||sg-1");
     assert_int_equal(d.fold->tally(d.state).nrows, 0);
