@@ -65,6 +65,7 @@ struct criteria {
     size_t after_position; /* set by criteria_place() */
     bool after_is_there;   /* likewise: after_region is at after_position */
     bool names_off;
+    bool brief; /* no row tells of type and launch time, unless it must */
 };
 
 /*
@@ -91,7 +92,7 @@ NODISCARD enum err_code criteria_place(struct criteria *criteria,
                                        const struct scope *scope,
                                        struct err *err);
 
-/* Whether the same instances are wanted, told in the same way. */
+/* Whether the same instances are wanted, told in the same way, brief or not. */
 bool criteria_equal(const struct criteria *a, const struct criteria *b);
 
 /* A comma list of states in any letter case as bits. ERR_ARG names them. */

@@ -27,9 +27,7 @@ enum finding_field {
 };
 
 /* The texts that every finding has, as a set of 1U << FINDING_... */
-#define FINDING_ALWAYS                                                         \
-    (1U << FINDING_ID | 1U << FINDING_STATE | 1U << FINDING_TYPE |             \
-     1U << FINDING_LAUNCH_TIME)
+#define FINDING_ALWAYS (1U << FINDING_ID | 1U << FINDING_STATE)
 
 /* Read it by the functions below. */
 struct finding {

@@ -24,12 +24,13 @@
 /* Room beside the limit for the page that is being read, bytes. */
 #define FINDINGS_PAGE_MAX ((size_t)16 * 1024 * 1024)
 
-/* What is kept beside id, state, type and launch time. */
+/* What is kept beside id and state. */
 enum findings_part {
     FINDINGS_NAMES = 1U << 0,
     FINDINGS_PUBLIC = 1U << 1, /* public IPv4 address, IPv6 address */
     FINDINGS_PRIVATE = 1U << 2,
-    FINDINGS_GROUPS = 1U << 3, /* sorted, each once */
+    FINDINGS_GROUPS = 1U << 3,  /* sorted, each once */
+    FINDINGS_DETAILS = 1U << 4, /* type, launch time: kept unless "brief" */
 };
 
 struct findings_mark {

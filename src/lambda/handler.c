@@ -290,6 +290,7 @@ static enum err_code read_parameters(struct visit *v, struct err *err)
         return criteria_refuse(v->question, v->call.unknown, err);
     rc = criteria_parse(&v->handler->criteria, v->question, &v->call.parameters,
                         &v->criteria, err);
+    v->criteria.brief = is_array(v);
     return rc ? rc : scope_parse(v->call.parameters.regions, &v->scope, err);
 }
 

@@ -7,7 +7,8 @@ static enum err_code find_begin(const struct fold_options *options,
                                 void **state, struct err *err)
 {
     return listing_begin(options,
-                         FINDINGS_NAMES | FINDINGS_PRIVATE | FINDINGS_PUBLIC,
+                         FINDINGS_NAMES | FINDINGS_PRIVATE | FINDINGS_PUBLIC |
+                             FINDINGS_DETAILS,
                          state, err);
 }
 

@@ -23,6 +23,8 @@ void findings_init(struct findings *f, const struct fold_options *options,
     };
     if (options->criteria->names_off)
         f->parts &= ~(unsigned)FINDINGS_NAMES;
+    if (!options->criteria->brief)
+        f->parts |= FINDINGS_DETAILS;
 }
 
 void findings_release(struct findings *f)
@@ -116,6 +118,8 @@ static unsigned texts_of(unsigned parts)
 {
     unsigned texts = FINDING_ALWAYS;
 
+    if (parts & FINDINGS_DETAILS)
+        texts |= 1U << FINDING_TYPE | 1U << FINDING_LAUNCH_TIME;
     if (parts & FINDINGS_NAMES)
         texts |= 1U << FINDING_NAME;
     if (parts & FINDINGS_PRIVATE)

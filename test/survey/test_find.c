@@ -16,12 +16,17 @@ static const char *const INSTANCES[] = {
     NULL,
 };
 
+/* Also where other questions are brief. */
 static void test_find__tells_all_of_what_fits(void **state)
 {
     struct fold_driver d;
 
     (void)state;
     fold_driver_init(&d, &FOLD_FIND, ROOMY_LIMITS);
+    fold_driver_release(&d);
+    d.criteria.brief = true;
+    assert_int_equal(FOLD_FIND.region_begin(&d.options, &d.state, NULL),
+                     ERR_OK);
     d.criteria.query = SPAN_LIT("web-*");
     drive_listing(&d, FOLD_INSTANCES, INSTANCES);
     assert_null(drive_end(&d).filter);

@@ -530,6 +530,29 @@ static void assert_row(unsigned parts, bool full, const char *expected)
     findings_release(&f);
 }
 
+static void test_findings_init__keeps_no_details_where_brief(void **state)
+{
+    static const struct criteria brief = {.brief = true};
+    const struct fold_options options = {.limits = {.rows_max = ROOMY},
+                                         .criteria = &brief};
+    const unsigned cases[] = {0, FINDINGS_DETAILS};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        const struct fold_row which = {.region = "r", .full = true};
+        struct findings f;
+        struct buf row = BUF_INIT(1000);
+
+        findings_init(&f, &options, cases[i]);
+        must_add(&f, "i-1=running||sg-1|t3.micro");
+        (void)findings_begin_row(&f, &which, &row);
+        assert_int_equal(strstr(row.data, "instanceType") != NULL, i);
+        assert_int_equal(strstr(row.data, "launchTime") != NULL, i);
+        buf_release(&row);
+        findings_release(&f);
+    }
+}
+
 static void test_findings_begin_row__has_what_was_kept(void **state)
 {
     (void)state;
@@ -569,6 +592,7 @@ int main(void)
         cmocka_unit_test(test_findings_restart__forgets_a_first_listing),
         cmocka_unit_test(test_findings_trim__needs_no_memory_to_cut),
         cmocka_unit_test(test_findings_end__begins_after_an_instance),
+        cmocka_unit_test(test_findings_init__keeps_no_details_where_brief),
         cmocka_unit_test(test_findings_begin_row__has_what_was_kept),
     };
 
