@@ -138,9 +138,9 @@ func plan(o *options) []cell {
 		return []cell{{programsTable, fleet{Regions: allRegions, Instances: small}, "count", 128, 1, 3, minute, true}}
 	}
 	if o.full {
-		return append(compareAll(), grow([]int{1, 2, 4, 8, 17, 34}, []int{10, 100, 1000, 10000, 100000}, 5)...)
+		return append(compareAll(), grow([]int{1, 2, 4, 8, 17, 34}, []int{10, 100, 1000, 10000, 100000}, 9)...)
 	}
-	return append(compareSome(), grow([]int{1, 2, 4, 8, 17, 34}, []int{10, 100, 1000, 10000}, 3)...)
+	return append(compareSome(), grow([]int{1, 2, 4, 8, 17, 34}, []int{10, 100, 1000, 10000}, 9)...)
 }
 
 // compareSome fits in some minutes: where Lambda is smallest, everything; else
