@@ -36,10 +36,12 @@ static char *escape(char *to, unsigned char c)
         *to++ = c < sizeof(LETTER) ? LETTER[c] : (char)c;
         return to;
     }
-    memcpy(to, "u00", 3);
-    to[3] = HEX[c >> 4];
-    to[4] = HEX[c & 0xF];
-    return to + 5;
+    *to++ = 'u';
+    *to++ = '0';
+    *to++ = '0';
+    *to++ = HEX[c >> 4];
+    *to++ = HEX[c & 0xF];
+    return to;
 }
 
 void json_text_string(struct buf *out, struct span s)
@@ -68,16 +70,17 @@ void json_text_string(struct buf *out, struct span s)
 void json_text_key(struct buf *out, const char *name)
 {
     bool first = out->len == 0 || out->data[out->len - 1] == '{';
-    size_t len = strlen(name);
-    char *to = buf_extend(out, len + 3 + !first);
+    char *to = buf_extend(out, strlen(name) + 3 + !first);
 
     if (!to)
         return;
     if (!first)
         *to++ = ',';
     *to++ = '"';
-    memcpy(to, name, len);
-    memcpy(to + len, "\":", 2);
+    while (*name)
+        *to++ = *name++;
+    *to++ = '"';
+    *to = ':';
 }
 
 void json_text_member(struct buf *out, const char *name, struct span value)
