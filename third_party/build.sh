@@ -226,6 +226,8 @@ build_curl() {
         'if(!(result = curlx_dyn_add(req, origp))) \
             result = curlx_dyn_addn(req, STRCONST("\\r\\n"));'
     amend "$work/curl/lib/content_encoding.c" \
+        'not a typo, keep it curlx_calloc()' "as zlib's own allocator"
+    amend "$work/curl/lib/content_encoding.c" \
         'return curlx_calloc(items, size);' \
         'return curlx_malloc((size_t)items * size);'
     # The copy in the crate leaves out folders that CMakeLists.txt names.
