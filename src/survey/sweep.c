@@ -8,6 +8,9 @@
 
 /* Regions started before the first requests are sent; then it doubles. */
 #define FIRST_BATCH 2
+/* No region is farther: a longer round trip was that of a process that was
+ * frozen. */
+#define FARTHEST_MS 500
 
 static void on_expiry(void *arg);
 
@@ -194,13 +197,24 @@ static bool is_to_start(const struct task *task)
 
 /*
  * There is no answer before the farthest region's, so that until then others
- * may wait to be read together.
+ * may wait to be read together; but not if what is awaited was asked before.
  */
 static void be_patient(const struct sweep *sweep)
 {
-    int64_t farthest_us = sweep->n ? distance(sweep->order[0]) : 0;
+    int64_t farthest_ms = 0;
 
-    http_be_patient(http_of(sweep), sweep->started_ms + farthest_us / 1000);
+    for (size_t i = 0; i < sweep->n; i++) {
+        const struct task *task = &sweep->tasks[i];
+
+        if (task->awaited)
+            return;
+        if (is_to_start(task) && distance(task) / 1000 > farthest_ms)
+            farthest_ms = distance(task) / 1000;
+    }
+    if (farthest_ms > FARTHEST_MS)
+        farthest_ms = FARTHEST_MS;
+    if (farthest_ms)
+        http_be_patient(http_of(sweep), sweep->started_ms + farthest_ms);
 }
 
 /*

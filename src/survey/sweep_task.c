@@ -109,14 +109,18 @@ static bool is_wanted(const struct task *task, enum fold_listing listing)
     return false;
 }
 
+/* What is asked one after the other is waited for. */
+static void be_impatient(const struct task *task)
+{
+    http_be_patient(aws_client_options(task->sweep->options.client)->http, 0);
+}
+
 static bool on_page_commit(void *arg, bool more)
 {
     struct stream *stream = arg;
-    const struct sweep *sweep = stream->task->sweep;
 
-    /* Its pages come one after the other, each a round trip. */
     if (more)
-        http_be_patient(aws_client_options(sweep->options.client)->http, 0);
+        be_impatient(stream->task);
     count_instances(stream, stream->npending);
     stream->npending = 0;
     stream->more = more;
@@ -129,6 +133,7 @@ static void on_page_rollback(void *arg)
     struct stream *stream = arg;
 
     stream->npending = 0;
+    be_impatient(stream->task);
     tell_folds(stream, FOLD_PAGE_ROLLBACK);
 }
 
@@ -166,6 +171,8 @@ void sweep_end_task(struct task *task)
     task->result.ended = true;
     sweep->nended++;
     sweep->done = sweep->nended == sweep->n;
+    if (sweep->done)
+        be_impatient(task);
     if (sweep->options.on_progress)
         sweep->options.on_progress(sweep->options.arg, sweep->nended, sweep->n,
                                    &sweep->stats);
@@ -281,6 +288,7 @@ static bool start_follow_up(struct task *task)
     };
     task->follow_up_pos += task->filter.nvalues;
     task->has_followed = true;
+    be_impatient(task);
     start_stream(task, FOLD_FOLLOW_UP, &task->filter);
     return true;
 }

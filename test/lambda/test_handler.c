@@ -701,6 +701,33 @@ test_handler_answer__keeps_the_margin_before_the_deadline(void **state)
     }
 }
 
+/* Two rows of 29 bytes have room for themselves, not for a type and a launch
+ * time, of which only the other form tells. */
+static void test_handler_answer__keeps_what_the_array_tells(void **state)
+{
+    struct theatre t;
+    char *body = NULL;
+
+    (void)state;
+    theatre_init(&t, "us-east-1");
+    t.handler.limits.rows_max = 2 * 29;
+    answer_always(
+        &t, "us-east-1", NULL,
+        XML_INSTANCES(XML_INSTANCE("i-1", "") XML_INSTANCE("i-2", "")));
+    ask(&t, OWNER, "all");
+    assert_int_equal(read_answer(&t, &body), 200);
+    assert_non_null(strstr(body, "i-2"));
+    assert_null(strstr(body, "omitted"));
+    free(body);
+    t.handler.always_object = true;
+    ask(&t, OWNER, "all");
+    assert_int_equal(read_answer(&t, &body), 200);
+    assert_non_null(strstr(body, "\"total\":2,\"shown\":1,"));
+    assert_non_null(strstr(body, "\"instanceType\":\"\""));
+    free(body);
+    theatre_release(&t);
+}
+
 static void
 test_handler_answer__cuts_what_is_longer_than_an_answer_may_be(void **state)
 {
@@ -1343,6 +1370,7 @@ static const struct CMUnitTest TESTS[] = {
     cmocka_unit_test(test_handler_answer__waits_for_no_list_that_only_grew_old),
     cmocka_unit_test(test_handler_answer__asks_for_the_list_first_of_all),
     cmocka_unit_test(test_handler_answer__keeps_the_margin_before_the_deadline),
+    cmocka_unit_test(test_handler_answer__keeps_what_the_array_tells),
     cmocka_unit_test(
         test_handler_answer__cuts_what_is_longer_than_an_answer_may_be),
     cmocka_unit_test(test_handler_answer__writes_one_line_of_summary),

@@ -59,6 +59,7 @@ struct http {
     enum err_code run_failure;
     int64_t waited_ms;
     int64_t patient_until_ms;
+    int64_t patient_most_ms;
     bool all_connected;
     struct http_stats stats;
 };
@@ -547,6 +548,13 @@ void fake_http_fail_run(struct http *http, int64_t after_ms, enum err_code rc)
 void http_be_patient(struct http *http, int64_t until_ms)
 {
     http->patient_until_ms = until_ms;
+    if (until_ms > http->patient_most_ms)
+        http->patient_most_ms = until_ms;
+}
+
+int64_t fake_http_patient_most(const struct http *http)
+{
+    return http->patient_most_ms;
 }
 
 int64_t fake_http_patient_until(const struct http *http)

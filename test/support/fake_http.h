@@ -101,8 +101,9 @@ const struct fake_request *fake_http_request(const struct http *http, size_t i);
 const char *fake_request_header(const struct fake_request *request,
                                 const char *name);
 
-/* What http_be_patient() was told last; 0: nothing. */
+/* What http_be_patient() was told last, and at most; 0: nothing. */
 int64_t fake_http_patient_until(const struct http *http);
+int64_t fake_http_patient_most(const struct http *http);
 
 size_t fake_http_in_flight(const struct http *http);
 

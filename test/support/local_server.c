@@ -165,11 +165,14 @@ static bool serve(struct connection *c)
     if (!request)
         return false;
     answer = find_answer(c->server, request);
+    if (answer->end == LOCAL_LATE)
+        (void)poll(NULL, 0, LOCAL_LATE_MS);
     if (!send_all(c, answer->bytes,
                   answer->len ? answer->len : strlen(answer->bytes)))
         return false;
     switch (answer->end) {
     case LOCAL_KEEP:
+    case LOCAL_LATE:
         return true;
     case LOCAL_CLOSE:
         return false;

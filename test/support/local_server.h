@@ -14,8 +14,11 @@
 
 struct local_server;
 
+#define LOCAL_LATE_MS 3
+
 enum local_end {
     LOCAL_KEEP,  /* the connection stays open for the next request */
+    LOCAL_LATE,  /* the same, but it comes after LOCAL_LATE_MS */
     LOCAL_CLOSE, /* closed in order */
     LOCAL_RESET, /* closed with a TCP reset */
     LOCAL_HANG,  /* nothing more is sent or read */

@@ -433,10 +433,15 @@ static void test_ahead_give__takes_what_is_on_its_way(void **state)
 
     (void)state;
     scene_init(&s, MAX_AGE_MS, 1 << 20);
+    answer(&s, TWO[0], "DescribeInstances",
+           (struct fake_answer){
+               .after_ms = 20, .rtt_us = 400000, .body = TWO_INSTANCES});
     answer_near_and_far(&s);
     begin(&s);
     assert_int_equal(ask(&s, &PLAIN, 2, 2), 240 - 60);
     assert_int_equal(fake_http_nrequests(s.stage.http), 4);
+    /* It has been on its way for long, so that it is waited for. */
+    assert_int_equal(fake_http_patient_most(s.stage.http), 0);
     scene_release(&s);
 }
 

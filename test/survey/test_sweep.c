@@ -546,11 +546,9 @@ static void test_sweep_run__asks_the_farthest_first(void **state)
     struct sweep *sweep;
     struct sweep_options options;
     uint64_t requests = 0;
-    int64_t began;
 
     (void)state;
     stage_init(&s);
-    began = s.fake.mono_ms;
     options = options_for(&s, COUNT, 1);
     options.on_progress = note_requests;
     options.arg = &requests;
@@ -565,27 +563,95 @@ static void test_sweep_run__asks_the_farthest_first(void **state)
     assert_int_equal(requests, 2);
     for (size_t i = 0; i < 5; i++)
         assert_string_equal(fake_http_request(s.http, i)->host, hosts[i]);
-    assert_int_equal(fake_http_patient_until(s.http), began + 226);
     sweep_free(sweep);
     stage_release(&s);
 }
 
-static void test_sweep_run__is_impatient_when_a_region_has_pages(void **state)
-{
-    struct stage s;
-    struct sweep *sweep;
+/* Until when http_be_patient() was told to be, at the first and the last
+ * request. */
+struct patience {
+    struct http *http;
+    size_t nrequests;
+    int64_t first;
+    int64_t last;
+};
 
-    (void)state;
+static bool note_patience(void *arg, const struct fake_request *request,
+                          struct fake_answer *out)
+{
+    struct patience *patience = arg;
+
+    (void)request;
+    (void)out;
+    patience->last = fake_http_patient_until(patience->http);
+    if (patience->nrequests++ == 0)
+        patience->first = patience->last;
+    return false;
+}
+
+/* Of a sweep of two regions, the nearer of which has these answers first. */
+static void assert_patience(const struct fold *const *fold, int64_t rtt_us,
+                            const struct fake_answer *answers, size_t nanswers,
+                            int64_t first_ms, int64_t last_ms)
+{
+    static const char *const names[] = {"us-east-1", "eu-west-1"};
+    struct stage s;
+    struct patience patience = {0};
+    struct sweep_options options;
+    struct sweep *sweep;
+    int64_t began;
+
     stage_init(&s);
-    has_round_trip(&s, ONE[0], 70000);
-    answer_body(&s, ONE[0], "NextToken=t2",
-                XML_INSTANCES(XML_INSTANCE("i-2", "")));
-    answer_body(&s, ONE[0], "MaxResults=1000",
-                XML_INSTANCES_PAGE(XML_INSTANCE("i-1", ""), "t2"));
-    sweep = run(&s, COUNT, ONE, 1);
+    began = s.fake.mono_ms;
+    patience.http = s.http;
+    fake_http_answer_with(s.http, note_patience, &patience);
+    has_round_trip(&s, "eu-west-1", rtt_us);
+    for (size_t i = 0; i < nanswers; i++)
+        stage_answer(&s, "us-east-1", answers[i]);
+    for (size_t i = 0; i < 2; i++) {
+        stage_answer(&s, names[i],
+                     (struct fake_answer){.times = FAKE_ALWAYS,
+                                          .body_has = "DescribeInstances",
+                                          .body = TWO_INSTANCES});
+        stage_answer(&s, names[i],
+                     (struct fake_answer){
+                         .times = FAKE_ALWAYS,
+                         .body_has = "DescribeSecurityGroups",
+                         .body = XML_GROUPS(XML_GROUP("sg-1", "0.0.0.0/0"))});
+    }
+    options = options_for(&s, fold, 1);
+    options.limits.pending_max = 0;
+    sweep = run_with(&options, names, 2);
+    assert_int_equal(sweep_nfailed(sweep), 0);
+    assert_int_equal(patience.first, began + first_ms);
+    assert_int_equal(patience.last, last_ms ? began + last_ms : 0);
+    /* The runtime does not wait for long, either. */
     assert_int_equal(fake_http_patient_until(s.http), 0);
     sweep_free(sweep);
     stage_release(&s);
+}
+
+static void test_sweep_run__is_patient_for_a_round_trip(void **state)
+{
+    (void)state;
+    assert_patience(COUNT, 70000, NULL, 0, 70, 70);
+    assert_patience(COUNT, 9000000, NULL, 0, 500, 500);
+}
+
+static void
+test_sweep_run__is_impatient_when_one_thing_follows_another(void **s)
+{
+    static const struct fake_answer page = {
+        .body_has = "MaxResults=1000",
+        .body = XML_INSTANCES_PAGE(XML_INSTANCE("i-1", ""), "t2"),
+    };
+    static const struct fake_answer busy = {.status = 503};
+
+    (void)s;
+    assert_patience(COUNT, 70000, &page, 1, 70, 0);
+    assert_patience(COUNT, 70000, &busy, 1, 70, 0);
+    /* Its candidates have no room, so that it asks by group. */
+    assert_patience(EXPOSURE, 70000, NULL, 0, 70, 0);
 }
 
 static void test_sweep_run__asks_for_what_the_folds_need(void **state)
@@ -1020,7 +1086,9 @@ int main(void)
             test_sweep_run__begins_a_listing_anew_when_its_token_expires),
         cmocka_unit_test(test_sweep_run__tells_of_progress),
         cmocka_unit_test(test_sweep_run__asks_the_farthest_first),
-        cmocka_unit_test(test_sweep_run__is_impatient_when_a_region_has_pages),
+        cmocka_unit_test(test_sweep_run__is_patient_for_a_round_trip),
+        cmocka_unit_test(
+            test_sweep_run__is_impatient_when_one_thing_follows_another),
         cmocka_unit_test(test_sweep_run__asks_for_what_the_folds_need),
         cmocka_unit_test(test_sweep_run__answers_several_folds_with_one_pass),
         cmocka_unit_test(test_sweep_run__cuts_a_follow_up_into_calls),
