@@ -42,6 +42,7 @@ struct local_server {
     size_t nconnections;
     char *requests[REQUESTS_MAX];
     size_t nrequests;
+    size_t nanswers;
 };
 
 /* Waits until fd can be read; false when the server is to stop. */
@@ -170,6 +171,9 @@ static bool serve(struct connection *c)
     if (!send_all(c, answer->bytes,
                   answer->len ? answer->len : strlen(answer->bytes)))
         return false;
+    (void)pthread_mutex_lock(&c->server->lock);
+    c->server->nanswers++;
+    (void)pthread_mutex_unlock(&c->server->lock);
     switch (answer->end) {
     case LOCAL_KEEP:
     case LOCAL_LATE:
@@ -324,6 +328,11 @@ size_t local_server_connections(struct local_server *server)
 size_t local_server_requests(struct local_server *server)
 {
     return locked(server, &server->nrequests);
+}
+
+size_t local_server_answers(struct local_server *server)
+{
+    return locked(server, &server->nanswers);
 }
 
 const char *local_server_request(struct local_server *server, size_t i)

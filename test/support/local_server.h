@@ -53,9 +53,10 @@ void local_server_stop(struct local_server *server);
 
 unsigned local_server_port(const struct local_server *server);
 
-/* Connections accepted and requests read so far. */
+/* Connections accepted, requests read and answers sent so far. */
 size_t local_server_connections(struct local_server *server);
 size_t local_server_requests(struct local_server *server);
+size_t local_server_answers(struct local_server *server);
 
 /* Head and body of the i-th request, terminated; good until the stop. */
 const char *local_server_request(struct local_server *server, size_t i);
