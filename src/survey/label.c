@@ -67,9 +67,9 @@ struct span label_clean(char to[LABEL_SIZE], struct span text)
     size_t cut = 0; /* where LABEL_MAX - 1 characters end */
 
     if (is_clean(text)) {
-        len = text.len;
-        memcpy(to, len ? text.p : "", len);
-        text.len = 0;
+        memcpy(to, text.len ? text.p : "", text.len);
+        to[text.len] = '\0';
+        return (struct span){to, text.len};
     }
     while (text.len) {
         uint32_t c = 0;

@@ -77,19 +77,24 @@ static int add_chunk(const char *data, size_t len, void *out)
     return ((const struct buf *)out)->failed ? -1 : 0;
 }
 
+/* Appends value, without blanks; false: out of memory. Not by json_dumps():
+ * jansson 2.14 goes on without a byte when its text cannot grow. */
+static bool dump(const json_t *value, struct buf *out)
+{
+    return value && (!json_dump_callback(value, add_chunk, out, JSON_COMPACT) ||
+                     out->failed == ERR_LIMIT);
+}
+
 /* Adds element, which may be NULL for lack of memory, and gives it up. */
 static enum err_code add_own(struct report *r, struct list *list,
                              json_t *element, size_t reserve, bool *fits,
                              struct err *err)
 {
-    struct buf *out = &r->element;
     bool ok;
 
     *fits = false;
-    buf_reset(out);
-    ok = element &&
-         (!json_dump_callback(element, add_chunk, out, JSON_COMPACT) ||
-          out->failed);
+    buf_reset(&r->element);
+    ok = dump(element, &r->element);
     json_decref(element);
     return ok ? add_element(r, list, reserve, fits, err)
               : err_nomem(err, "report");
@@ -446,16 +451,14 @@ static json_t *head_json(const struct report *r)
     return NULL;
 }
 
-/* Appends the head without its last brace. Not by json_dumps(): jansson 2.14
- * goes on without a byte when its text cannot grow. */
+/* Appends the head without its last brace. */
 static enum err_code add_head(const struct report *r, struct buf *out,
                               struct err *err)
 {
     json_t *head = head_json(r);
     enum err_code rc = ERR_OK;
 
-    if (!head || (json_dump_callback(head, add_chunk, out, JSON_COMPACT) &&
-                  !out->failed))
+    if (!dump(head, out))
         rc = err_nomem(err, "report");
     else if (!out->failed)
         buf_truncate(out, out->len - 1);
