@@ -7,7 +7,9 @@ this needs a program without sanitizers: `make test-release` tries some of them,
 third_party/build.sh amends it.
 """
 
+import collections
 import mmap
+import os
 import signal
 import struct
 
@@ -30,8 +32,12 @@ SOME = {"warm": 17, "cold": 53}
 # An event whose id could not be read cannot be failed: the process leaves, as
 # the Runtime API tells it to. So few allocations come before the id is known.
 NO_ID_MAX = 20
-# What may be kept more in the end than in the first half, blocks.
+# What may be kept more in the end than in the first half, blocks, by so many
+# answers at least.
 KEPT_MAX = 10
+KEPT_AFTER = 8
+# What the connections of two regions come to, of which each has a few; 16 seen.
+FILES_MAX = 32
 # OpenSSL 3.5 goes on when a connection's record layer could not be made, for
 # SSL_set_connect_state() cannot say so: a few allocations of each handshake.
 # A question about exposure opens a second connection now and then.
@@ -73,8 +79,10 @@ class Sufferer:
         self.right = sim.answers(question)
         # A library that forgets a transfer when memory is full is waited for.
         self.env = {**sim.env, **allocations.env, "REGION_TIMEOUT_MS": "1000"}
-        self.nleft = self.ncrashed = 0
-        self.live = []
+        self.nleft = self.ncrashed = self.ncompared = 0
+        # Blocks that are kept after an answer, by the open files: a connection
+        # keeps some hundreds, and how many there are is a matter of timing.
+        self.live = collections.defaultdict(list)
         self.runtime = None
 
     def __enter__(self):
@@ -112,8 +120,11 @@ class Sufferer:
         self.runtime.wait_until_idle()
         failed = self.allocations.failed
         self.ask_in_peace()
-        self.live.append(self.allocations.live)
+        self.live[self._nfiles()].append(self.allocations.live)
         return failed
+
+    def _nfiles(self):
+        return len(os.listdir(f"/proc/{self.runtime.process.pid}/fd"))
 
     def _judge(self, answer):
         if answer.kind == "error":
@@ -138,15 +149,25 @@ class Sufferer:
             assert status == 1
             assert "next: answered 403" in self.runtime.output.text()
             self.runtime.api.violations.remove(runtime_api.UNANSWERED)
+        self._compare()
         self.__exit__(None, None, None)
         self.__enter__()
+
+    def _compare(self):
+        """Of one process: it does not keep more and more."""
+        assert max(self.live, default=0) <= FILES_MAX
+        for kept in self.live.values():
+            if len(kept) < KEPT_AFTER:
+                continue
+            half, quarter = len(kept) // 2, len(kept) // 4
+            assert min(kept[-quarter:]) <= max(kept[:half]) + KEPT_MAX
+            self.ncompared += 1
 
     def check(self, ntried, crashes_max):
         assert self.nleft <= NO_ID_MAX
         assert self.ncrashed <= ntried * crashes_max
-        # Connections come and go, so one value alone says nothing.
-        half, quarter = len(self.live) // 2, len(self.live) // 4
-        assert min(self.live[-quarter:]) <= max(self.live[:half]) + KEPT_MAX
+        self._compare()
+        assert self.ncompared > 0
 
 
 def check(tmp_path, question, network, first, step):
