@@ -71,13 +71,14 @@ static enum err_code take_turn(struct http *http, struct err *err)
 {
     int64_t now = clock_mono_ms(http->options.clock);
     bool due = http_timers_due(http) <= now || http_transfers_due(http) <= 0;
-    enum err_code rc;
+    enum err_code rc = ERR_OK;
 
     if (due)
-        http_lanes_wake(http->lanes);
+        rc = http_lanes_wait(http->lanes, 0, err);
     http_transfers_start(http);
     http->in_library = true;
-    rc = http_lanes_run(http->lanes, err);
+    if (!rc)
+        rc = http_lanes_run(http->lanes, err);
     http->in_library = false;
     http_transfers_sweep(http);
     if (rc)
@@ -152,17 +153,17 @@ enum err_code http_run(struct http *http, int64_t until_ms, const bool *stop,
 {
     const struct clock *clock = http->options.clock;
     bool over = clock_mono_ms(clock) >= until_ms;
-    enum err_code rc;
+    enum err_code rc = http_lanes_wait(http->lanes, 0, err);
 
-    http_lanes_wake(http->lanes);
-    rc = take_turn(http, err);
+    if (!rc)
+        rc = take_turn(http, err);
     while (!rc && !*stop && !over) {
         if (!http->starting.first)
             rc = wait_for_event(http, until_ms, err);
         /* The last turn begins when time is over, and looks at everything. */
         over = clock_mono_ms(clock) >= until_ms;
-        if (over)
-            http_lanes_wake(http->lanes);
+        if (!rc && over)
+            rc = http_lanes_wait(http->lanes, 0, err);
         if (!rc)
             rc = take_turn(http, err);
     }

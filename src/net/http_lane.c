@@ -128,12 +128,6 @@ void http_lane_remove(struct http_lane *lane, void *easy)
     (void)curl_multi_remove_handle(lane->multi, easy);
 }
 
-void http_lanes_wake(struct http_lanes *lanes)
-{
-    for (size_t i = 0; i < LANES; i++)
-        lanes->lanes[i].awake = lanes->lanes[i].multi != NULL;
-}
-
 enum err_code http_lanes_run(struct http_lanes *lanes, struct err *err)
 {
     for (size_t i = 0; i < LANES; i++) {
@@ -326,7 +320,7 @@ enum err_code http_lanes_wait(struct http_lanes *lanes, int limit_ms,
         code = curl_multi_poll(multi, NULL, 0, limit_ms, NULL);
     else
         (void)poll(NULL, 0, limit_ms);
-    http_lanes_wake(lanes);
+    lanes->lanes[0].awake = multi != NULL;
     return code ? lane_error(code, err) : ERR_OK;
 }
 

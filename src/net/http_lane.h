@@ -49,13 +49,9 @@ NODISCARD enum err_code http_lanes_find(struct http_lanes *lanes,
 int http_lane_add(struct http_lane *lane, void *easy);
 void http_lane_remove(struct http_lane *lane, void *easy);
 
-/* The next http_lanes_run() runs every lane. */
-void http_lanes_wake(struct http_lanes *lanes);
-
 /*
  * Does what can be done without waiting, in lanes that are awake: they got a
- * handle, http_lanes_wait() found something for them, or http_lanes_wake() was
- * called. ERR_NOMEM, ERR_NET.
+ * handle, or http_lanes_wait() found something for them. ERR_NOMEM, ERR_NET.
  */
 NODISCARD enum err_code http_lanes_run(struct http_lanes *lanes,
                                        struct err *err);
@@ -67,7 +63,8 @@ NODISCARD enum err_code http_lanes_run(struct http_lanes *lanes,
 bool http_lanes_ended(struct http_lanes *lanes, struct http_lane_end *out);
 
 /*
- * Waits until a lane has something to do, at most limit_ms. ERR_NOMEM, ERR_NET.
+ * Waits until a lane has something to do, at most limit_ms; 0: only looks.
+ * ERR_NOMEM, ERR_NET.
  */
 NODISCARD enum err_code http_lanes_wait(struct http_lanes *lanes, int limit_ms,
                                         struct err *err);
