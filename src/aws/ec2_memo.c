@@ -95,7 +95,7 @@ static bool is_plain(char c)
  * byte that is not plain before it. */
 static bool skip_to(struct span *rest, const char *word)
 {
-    while (rest->len && !span_starts_with(*rest, word)) {
+    while (rest->len && (*rest->p != *word || !span_starts_with(*rest, word))) {
         if (!is_plain(*rest->p))
             return false;
         rest->p++;

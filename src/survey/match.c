@@ -89,18 +89,17 @@ bool criteria_covers(const struct criteria *criteria,
                      const struct ec2_permission *rule)
 {
     enum criteria_protocol wanted = criteria->protocol;
-    bool tcp = is_protocol(rule->protocol, "tcp", "6");
-    bool udp = is_protocol(rule->protocol, "udp", "17");
-    bool icmp = is_protocol(rule->protocol, "icmp", "1");
-    bool icmpv6 = is_protocol(rule->protocol, "icmpv6", "58");
+    struct span protocol = rule->protocol;
 
-    if (wanted == CRITERIA_ANY_PORT || span_eq_str(rule->protocol, "-1"))
+    if (wanted == CRITERIA_ANY_PORT || span_eq_str(protocol, "-1"))
         return true;
-    if (wanted == CRITERIA_ICMP)
-        return icmp || icmpv6;
     if (wanted == CRITERIA_ICMPV6)
-        return icmpv6;
-    if (!(tcp && wanted != CRITERIA_UDP) && !(udp && wanted != CRITERIA_TCP))
+        return is_protocol(protocol, "icmpv6", "58");
+    if (wanted == CRITERIA_ICMP)
+        return is_protocol(protocol, "icmp", "1") ||
+               is_protocol(protocol, "icmpv6", "58");
+    if (!(wanted != CRITERIA_UDP && is_protocol(protocol, "tcp", "6")) &&
+        !(wanted != CRITERIA_TCP && is_protocol(protocol, "udp", "17")))
         return false;
     return !rule->has_ports || (rule->from_port <= criteria->to_port &&
                                 criteria->from_port <= rule->to_port);
