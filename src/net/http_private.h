@@ -29,12 +29,15 @@ struct http_transfer {
     struct http_transfer *next;
     struct http_transfer *prev;
     struct http_lane *lane;
-    void *easy;
+    void *easy; /* kept while idle if it may serve a request like the last */
+    bool set;   /* easy has what does not change between such requests */
     struct curl_slist *headers;
     http_body_fn on_body;
     http_done_fn on_done;
     void *arg;
     enum http_route route;
+    bool gzip;
+    bool ipv4_only;
     int64_t connect_timeout_ms;
     int64_t connect_since_ms; /* http_waited_ms() when connecting began */
     int64_t sent_real_ms;
@@ -42,6 +45,7 @@ struct http_transfer {
     unsigned roots_round; /* http->roots_round when it was started */
     bool fresh;           /* a socket was opened for it */
     bool connected;
+    bool on_kept;      /* and that by a connection which stood */
     bool counted;      /* in http->nconnecting */
     bool stopped;      /* on_body said so */
     bool in_header;    /* it has begun and not ended */

@@ -36,6 +36,9 @@
 
 _Static_assert(HTTP_DETAIL_MAX >= CURL_ERROR_SIZE, "curl writes that much");
 
+/* How long a connection may have been idle, the library's own default. */
+#define IDLE_MAX_S 118L
+
 /* What is the same for every request. */
 static const struct {
     CURLoption option;
@@ -106,6 +109,7 @@ static int on_connected(void *arg, char *peer_ip, char *own_ip, int peer_port,
         t->http->stats.connections++;
     else
         t->http->stats.reused++;
+    t->on_kept = !t->fresh;
     t->fresh = false;
     t->connected = true;
     http_set_connecting(t, false);
@@ -238,51 +242,26 @@ void http_drop_headers(struct http_transfer *transfer)
     transfer->headers = NULL;
 }
 
-static CURLcode set_pointers(struct http_transfer *t,
-                             const struct http_request *request)
+struct pointer_option {
+    CURLoption option;
+    const void *value;
+};
+
+static CURLcode set_pointers(CURL *easy, const struct pointer_option *pointers,
+                             size_t n)
 {
-    const struct http_options *o = &t->http->options;
-    const char *proxy = o->proxy ? o->proxy : "";
-    const char *no_proxy = o->no_proxy ? o->no_proxy : "";
-    bool direct = request->route == HTTP_DIRECT;
-    const struct {
-        CURLoption option;
-        const void *value;
-    } pointers[] = {
-        {CURLOPT_URL, request->url},
-        {CURLOPT_PROTOCOLS_STR, "http,https"},
-        /* Not NULL: then the library would read the environment. */
-        {CURLOPT_PROXY, direct ? "" : proxy},
-        {CURLOPT_NOPROXY, direct ? "*" : no_proxy},
-        {CURLOPT_USERAGENT, o->user_agent},
-        {CURLOPT_ACCEPT_ENCODING, request->gzip ? "gzip" : NULL},
-        {CURLOPT_HTTPHEADER, t->headers},
-        /* The store of trust_attach() alone; Debian compiles in both. */
-        {CURLOPT_CAINFO, NULL},
-        {CURLOPT_CAPATH, NULL},
-        {CURLOPT_ERRORBUFFER, t->detail},
-        {CURLOPT_PRIVATE, t},
-        {CURLOPT_WRITEDATA, t},
-        {CURLOPT_HEADERDATA, t},
-        {CURLOPT_PREREQDATA, t},
-        {CURLOPT_SOCKOPTDATA, t},
-        {CURLOPT_SSL_CTX_DATA, t->http},
-        {CURLOPT_RESOLVER_START_DATA, t->http},
-    };
     CURLcode code = CURLE_OK;
 
-    for (size_t i = 0; !code && i < sizeof(pointers) / sizeof(pointers[0]); i++)
-        code = curl_easy_setopt(t->easy, pointers[i].option, pointers[i].value);
+    for (size_t i = 0; !code && i < n; i++)
+        code = curl_easy_setopt(easy, pointers[i].option, pointers[i].value);
     return code;
 }
 
-static CURLcode set_numbers(struct http_transfer *t,
-                            const struct http_request *request)
+static CURLcode set_numbers(struct http_transfer *t)
 {
-    long resolve =
-        request->ipv4_only ? CURL_IPRESOLVE_V4 : CURL_IPRESOLVE_WHATEVER;
-    long upload = request->route == HTTP_DIRECT ? DIRECT_UPLOAD_BUFFER_LEN
-                                                : UPLOAD_BUFFER_LEN;
+    long resolve = t->ipv4_only ? CURL_IPRESOLVE_V4 : CURL_IPRESOLVE_WHATEVER;
+    long upload =
+        t->route == HTTP_DIRECT ? DIRECT_UPLOAD_BUFFER_LEN : UPLOAD_BUFFER_LEN;
     CURLcode code = curl_easy_setopt(t->easy, CURLOPT_IPRESOLVE, resolve);
 
     if (!code)
@@ -310,6 +289,43 @@ static CURLcode set_functions(CURL *easy)
     return code;
 }
 
+/* What a handle keeps from one request to the next that is like it. */
+static CURLcode set_once(struct http_transfer *t)
+{
+    const struct http_options *o = &t->http->options;
+    const char *proxy = o->proxy ? o->proxy : "";
+    const char *no_proxy = o->no_proxy ? o->no_proxy : "";
+    bool direct = t->route == HTTP_DIRECT;
+    const struct pointer_option pointers[] = {
+        {CURLOPT_PROTOCOLS_STR, "http,https"},
+        /* Not NULL: then the library would read the environment. */
+        {CURLOPT_PROXY, direct ? "" : proxy},
+        {CURLOPT_NOPROXY, direct ? "*" : no_proxy},
+        {CURLOPT_USERAGENT, o->user_agent},
+        {CURLOPT_ACCEPT_ENCODING, t->gzip ? "gzip" : NULL},
+        /* The store of trust_attach() alone; Debian compiles in both. */
+        {CURLOPT_CAINFO, NULL},
+        {CURLOPT_CAPATH, NULL},
+        {CURLOPT_ERRORBUFFER, t->detail},
+        {CURLOPT_PRIVATE, t},
+        {CURLOPT_WRITEDATA, t},
+        {CURLOPT_HEADERDATA, t},
+        {CURLOPT_PREREQDATA, t},
+        {CURLOPT_SOCKOPTDATA, t},
+        {CURLOPT_SSL_CTX_DATA, t->http},
+        {CURLOPT_RESOLVER_START_DATA, t->http},
+    };
+    CURLcode code = set_numbers(t);
+
+    if (!code)
+        code = set_functions(t->easy);
+    if (!code)
+        code = set_pointers(t->easy, pointers,
+                            sizeof(pointers) / sizeof(pointers[0]));
+    t->set = code == CURLE_OK;
+    return code;
+}
+
 static CURLcode set_body(CURL *easy, const struct http_request *request)
 {
     const char *body = request->body_len ? request->body : "";
@@ -324,6 +340,22 @@ static CURLcode set_body(CURL *easy, const struct http_request *request)
     if (!code)
         code = curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
     return code;
+}
+
+/* What on_connected() sets is undone here. */
+static CURLcode set_each(struct http_transfer *t,
+                         const struct http_request *request)
+{
+    const struct pointer_option pointers[] = {
+        {CURLOPT_URL, request->url},
+        {CURLOPT_HTTPHEADER, t->headers},
+    };
+    CURLcode code = curl_easy_setopt(t->easy, CURLOPT_MAXAGE_CONN, IDLE_MAX_S);
+
+    if (!code)
+        code = set_pointers(t->easy, pointers,
+                            sizeof(pointers) / sizeof(pointers[0]));
+    return code ? code : set_body(t->easy, request);
 }
 
 /* The URL stays out of the text: it may come from a stranger. */
@@ -361,13 +393,9 @@ enum err_code http_setup(struct http_transfer *transfer,
     rc = add_headers(transfer, request, err);
     if (rc)
         return rc;
-    code = set_numbers(transfer, request);
+    code = transfer->set ? CURLE_OK : set_once(transfer);
     if (!code)
-        code = set_functions(transfer->easy);
-    if (!code)
-        code = set_pointers(transfer, request);
-    if (!code)
-        code = set_body(transfer->easy, request);
+        code = set_each(transfer, request);
     if (code == CURLE_OUT_OF_MEMORY)
         return err_nomem(err, "http: request");
     if (code)

@@ -74,9 +74,34 @@ static enum http_failure classify(const struct http_transfer *t, CURLcode code)
     return HTTP_OTHER;
 }
 
-static struct http_transfer *transfer_new(struct http *http)
+static void drop_handle(struct http_transfer *t)
 {
-    struct http_transfer *t = http->idle.first;
+    curl_easy_cleanup(t->easy);
+    t->easy = NULL;
+    t->set = false;
+}
+
+/* Its handle has what such a request needs, but for what differs in each. */
+static bool is_fit_for(const struct http_transfer *t,
+                       const struct http_request *request)
+{
+    return t->easy && t->route == request->route && t->gzip == request->gzip &&
+           t->ipv4_only == request->ipv4_only;
+}
+
+static struct http_transfer *find_idle(const struct http *http,
+                                       const struct http_request *request)
+{
+    for (struct http_transfer *t = http->idle.first; t; t = t->next)
+        if (is_fit_for(t, request))
+            return t;
+    return http->idle.first;
+}
+
+static struct http_transfer *transfer_new(struct http *http,
+                                          const struct http_request *request)
+{
+    struct http_transfer *t = find_idle(http, request);
 
     if (!t) {
         t = calloc(1, sizeof(*t));
@@ -85,24 +110,32 @@ static struct http_transfer *transfer_new(struct http *http)
         t->http = http;
         http_list_move(t, &http->idle);
     }
-    t->easy = curl_easy_init();
+    if (!is_fit_for(t, request)) {
+        drop_handle(t);
+        t->easy = curl_easy_init();
+    }
     if (!t->easy)
         return NULL;
+    t->route = request->route;
+    t->gzip = request->gzip;
+    t->ipv4_only = request->ipv4_only;
     http_list_move(t, NULL);
     return t;
 }
 
 /*
- * Ready to be used again, with nothing left of the last request. Resetting the
- * library's handle would do, but it allocates and keeps to itself that it could
- * not: a handle that is half reset then writes past its buffers (curl 7.88).
+ * Ready to be used again, with nothing left of the last request. A handle of
+ * the library's is kept where all went well and it neither looked up nor
+ * connected, so that it holds no more than its options. Resetting it would do
+ * for others, but allocates and keeps to itself that it could not: a handle
+ * that is half reset then writes past its buffers (curl 7.88).
  */
-static void recycle(struct http_transfer *t)
+static void recycle(struct http_transfer *t, bool well)
 {
     http_set_connecting(t, false);
     http_drop_headers(t);
-    curl_easy_cleanup(t->easy);
-    t->easy = NULL;
+    if (!well || !t->on_kept)
+        drop_handle(t);
     http_list_move(t, &t->http->idle);
 }
 
@@ -118,6 +151,7 @@ static void line_up(struct http_transfer *t)
     t->connect_since_ms = t->http->waited_ms;
     t->fresh = false;
     t->connected = false;
+    t->on_kept = false;
     http_set_connecting(t, true);
     t->sent_real_ms = 0;
     t->rtt_us = 0;
@@ -130,7 +164,7 @@ static void line_up(struct http_transfer *t)
 enum err_code http_start(struct http *http, const struct http_request *request,
                          struct http_transfer **out, struct err *err)
 {
-    struct http_transfer *t = transfer_new(http);
+    struct http_transfer *t = transfer_new(http, request);
     enum err_code rc;
 
     if (!t)
@@ -138,14 +172,13 @@ enum err_code http_start(struct http *http, const struct http_request *request,
     t->on_body = request->on_body;
     t->on_done = request->on_done;
     t->arg = request->arg;
-    t->route = request->route;
     t->connect_timeout_ms = request->connect_timeout_ms;
     t->stopped = false;
     rc = http_setup(t, request, err);
     if (!rc)
         rc = http_lanes_find(http->lanes, request->url, &t->lane, err);
     if (rc) {
-        recycle(t);
+        recycle(t, false);
         return rc;
     }
     line_up(t);
@@ -161,7 +194,7 @@ void http_cancel(struct http_transfer *transfer)
 
     assert(transfer->in != &http->idle);
     if (transfer->in == &http->starting) {
-        recycle(transfer);
+        recycle(transfer, false);
     } else if (transfer->in == &http->running) {
         http_list_move(transfer, &http->cancelled);
         if (!http->in_library)
@@ -175,7 +208,7 @@ void http_transfers_sweep(struct http *http)
         struct http_transfer *t = http->cancelled.first;
 
         take_back(t);
-        recycle(t);
+        recycle(t, false);
     }
 }
 
@@ -216,7 +249,7 @@ static void finish(struct http_transfer *t, enum http_failure failure)
                             &result.status);
     http_list_move(t, NULL);
     t->on_done(t->arg, &result);
-    recycle(t);
+    recycle(t, failure == HTTP_OK);
 }
 
 /* The library quotes a proxy's URL that it dislikes, password included. */
@@ -383,6 +416,7 @@ void http_transfers_free(struct http *http)
     while (t) {
         struct http_transfer *next = t->next;
 
+        drop_handle(t);
         free(t);
         t = next;
     }

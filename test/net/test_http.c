@@ -372,6 +372,41 @@ static void test_http_start__decodes_gzip_when_asked_to(void **state)
     exchange_release(&x);
 }
 
+/* The library's handles are kept, and each kind of request gets its own. */
+static void test_http_start__has_nothing_of_the_request_before(void **state)
+{
+    static const struct http_header header = {"x-test", SECRET};
+    struct world *w = *state;
+    struct http_request kinds[] = {
+        {.method = "GET", .gzip = true},
+        {.method = "POST",
+         .headers = &header,
+         .nheaders = 1,
+         .body = "abc",
+         .body_len = 3},
+        {.method = "GET"},
+        {.method = "POST", .route = HTTP_DIRECT},
+        {.method = "GET", .headers = &header, .nheaders = 1, .ipv4_only = true},
+    };
+    const size_t n = sizeof(kinds) / sizeof(kinds[0]);
+    struct exchange x = {0};
+
+    for (size_t i = 0; i < 4 * n; i++) {
+        kinds[i % n].url = url_of(w, i % 2 ? "/gzip" : "/plain");
+        assert_int_equal(exchange_start(&x, w->http, &kinds[i % n]), ERR_OK);
+        exchange_finish(&x);
+        assert_int_equal(x.result.failure, HTTP_OK);
+        if (i % 2 == 0)
+            assert_string_equal(x.body.data, "hello");
+    }
+    for (size_t i = 2 * n; i < 4 * n; i++)
+        assert_string_equal(local_server_request(w->server, i),
+                            local_server_request(w->server, i - 2 * n));
+    /* What asks for IPv4 has one of its own. */
+    assert_int_equal(local_server_connections(w->server), 2);
+    exchange_release(&x);
+}
+
 static void test_http_start__gzip_that_is_none_is_broken(void **state)
 {
     static const char *const paths[] = {"/gzip-broken", "/gzip-more"};
@@ -766,8 +801,11 @@ static void test_http_start__proxy_is_for_one_route_only(void **state)
     assert_int_equal(x.result.failure, HTTP_OK);
     assert_string_equal(x.body.data, "proxied");
     renew_http(w, &(struct http_options){.proxy = "http://127.0.0.1:1"});
-    exchange_get(&x, w->http, url_of(w, "/plain"));
-    assert_int_equal(x.result.failure, HTTP_OK);
+    /* More than once: a handle that was kept is not for the other route. */
+    for (int i = 0; i < 3; i++) {
+        exchange_get(&x, w->http, url_of(w, "/plain"));
+        assert_int_equal(x.result.failure, HTTP_OK);
+    }
     via_proxy(w, &x, url_of(w, "/plain"));
     assert_int_equal(x.result.failure, HTTP_CONNECT);
     exchange_release(&x);
@@ -1018,6 +1056,8 @@ static const struct CMUnitTest TESTS[] = {
         test_http_response_header__gives_the_last_value, set_up, tear_down),
     cmocka_unit_test_setup_teardown(
         test_http_start__body_that_is_refused_ends_stopped, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_http_start__has_nothing_of_the_request_before, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_http_get_stats__counts_lookups, set_up,
                                     tear_down),
     cmocka_unit_test_setup_teardown(test_http_start__connections_are_kept,
