@@ -346,7 +346,8 @@ void http_transfers_complete(struct http *http)
 
         (void)curl_easy_getinfo(end.easy, CURLINFO_PRIVATE, &t);
         again = can_try_again(t, code);
-        t->rtt_us = round_trip_us(t->easy);
+        /* Else a handle that was kept would tell of the last one's. */
+        t->rtt_us = t->connected ? round_trip_us(t->easy) : 0;
         take_back(t);
         if (again) {
             line_up(t);
