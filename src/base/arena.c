@@ -9,7 +9,7 @@
  * each further one is twice as large, up to the last of these. A larger piece
  * gets a block of its own size. */
 #define FIRST_BLOCK_LEN ((size_t)2 * 1024)
-#define BLOCK_MAX ((size_t)16 * 1024)
+#define BLOCK_MAX ((size_t)4 * 1024)
 
 #define ALIGNMENT _Alignof(max_align_t)
 
