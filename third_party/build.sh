@@ -215,7 +215,7 @@ build_curl() {
     # Each transfer has a buffer for what it has inflated and one for what it
     # sends, and all regions are asked at once: 4 kB is enough for both.
     amend "$work/curl/lib/content_encoding.c" \
-        '\(#define DECOMPRESS_BUFFER_SIZE\) 16384' '\1 4096'
+        '\(#define DECOMPRESS_BUFFER_SIZE\) 16384' '\1 8192'
     amend "$work/curl/lib/urldata.h" \
         '\(#define UPLOADBUFFER_MIN \) *CURL_MAX_WRITE_SIZE' '\1 4096'
     # Headers are copied, not formatted a byte at a time; what is formatted goes
