@@ -16,7 +16,8 @@ struct http_timer {
     int64_t due_ms; /* clock_mono_ms; CLOCK_NEVER: not set */
     void (*fn)(void *arg);
     void *arg;
-    struct http_timer *next; /* private */
+    struct http_timer *next;  /* private */
+    struct http_timer **link; /* private: what points at it while it is set */
 };
 
 void http_timer_init(struct http_timer *timer, void (*fn)(void *arg),

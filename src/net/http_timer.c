@@ -10,24 +10,31 @@ void http_timer_init(struct http_timer *timer, void (*fn)(void *arg), void *arg)
     *timer = (struct http_timer){.due_ms = CLOCK_NEVER, .fn = fn, .arg = arg};
 }
 
-static void unlink_from(struct http_timer **list, struct http_timer *timer)
+/* link is where the list, or what is before it, points. */
+static void put_in(struct http_timer **link, struct http_timer *timer)
 {
-    for (; *list; list = &(*list)->next) {
-        if (*list == timer) {
-            *list = timer->next;
-            return;
-        }
-    }
+    timer->next = *link;
+    timer->link = link;
+    if (timer->next)
+        timer->next->link = &timer->next;
+    *link = timer;
+}
+
+static void take_out(struct http_timer *timer)
+{
+    *timer->link = timer->next;
+    if (timer->next)
+        timer->next->link = timer->link;
+    timer->next = NULL;
+    timer->link = NULL;
+    timer->due_ms = CLOCK_NEVER;
 }
 
 void http_timer_cancel(struct http *http, struct http_timer *timer)
 {
-    if (timer->due_ms == CLOCK_NEVER)
-        return;
-    unlink_from(&http->timers, timer);
-    unlink_from(&http->firing, timer);
-    timer->due_ms = CLOCK_NEVER;
-    timer->next = NULL;
+    (void)http;
+    if (timer->due_ms != CLOCK_NEVER)
+        take_out(timer);
 }
 
 void http_timer_set(struct http *http, struct http_timer *timer, int64_t due_ms)
@@ -40,8 +47,7 @@ void http_timer_set(struct http *http, struct http_timer *timer, int64_t due_ms)
     while (*at && (*at)->due_ms <= due_ms)
         at = &(*at)->next;
     timer->due_ms = due_ms;
-    timer->next = *at;
-    *at = timer;
+    put_in(at, timer);
 }
 
 void http_timers_fire(struct http *http, int64_t now)
@@ -53,14 +59,15 @@ void http_timers_fire(struct http *http, int64_t now)
     if (end == &http->timers)
         return;
     http->firing = http->timers;
+    http->firing->link = &http->firing;
     http->timers = *end;
+    if (http->timers)
+        http->timers->link = &http->timers;
     *end = NULL;
     while (http->firing) {
         struct http_timer *timer = http->firing;
 
-        http->firing = timer->next;
-        timer->next = NULL;
-        timer->due_ms = CLOCK_NEVER;
+        take_out(timer);
         timer->fn(timer->arg);
     }
 }

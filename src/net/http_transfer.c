@@ -398,6 +398,8 @@ int64_t http_transfers_due(const struct http *http)
 {
     int64_t due = CLOCK_NEVER;
 
+    if (http->nconnecting == 0)
+        return due;
     for (struct http_transfer *t = http->running.first; t; t = t->next)
         if (is_connecting(t) && left_to_connect(t) < due)
             due = left_to_connect(t);

@@ -114,7 +114,8 @@ static void exposure_free(void *state)
 
 static bool is_whole_internet(struct span cidr)
 {
-    return span_eq_str(cidr, "0.0.0.0/0") || span_eq_str(cidr, "::/0");
+    return span_eq(cidr, SPAN_LIT("0.0.0.0/0")) ||
+           span_eq(cidr, SPAN_LIT("::/0"));
 }
 
 static int compare_numbers(int32_t a, int32_t b)

@@ -91,7 +91,7 @@ bool criteria_covers(const struct criteria *criteria,
     enum criteria_protocol wanted = criteria->protocol;
     struct span protocol = rule->protocol;
 
-    if (wanted == CRITERIA_ANY_PORT || span_eq_str(protocol, "-1"))
+    if (wanted == CRITERIA_ANY_PORT || span_eq(protocol, SPAN_LIT("-1")))
         return true;
     if (wanted == CRITERIA_ICMPV6)
         return is_protocol(protocol, "icmpv6", "58");
