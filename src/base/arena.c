@@ -5,11 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The first block is small, because there is an arena or two for each region;
- * each further one is twice as large, up to the last of these. A larger piece
- * gets a block of its own size. */
+/* Blocks are small at first, because there is an arena or two for each region,
+ * and what is unused at the end of each counts. They are large where much has
+ * been given out, because of what is unused at the end of every block. A larger
+ * piece gets a block of its own size. */
 #define FIRST_BLOCK_LEN ((size_t)2 * 1024)
-#define BLOCK_MAX ((size_t)4 * 1024)
+#define BLOCK_LEN ((size_t)4 * 1024)
+#define LARGE_FROM ((size_t)64 * 1024)
+#define LARGE_BLOCK_LEN ((size_t)16 * 1024)
 
 #define ALIGNMENT _Alignof(max_align_t)
 
@@ -33,8 +36,7 @@ static size_t next_block_len(const struct arena *arena)
 {
     if (!arena->current)
         return FIRST_BLOCK_LEN;
-    return arena->current->cap < BLOCK_MAX / 2 ? arena->current->cap * 2
-                                               : BLOCK_MAX;
+    return arena->total < LARGE_FROM ? BLOCK_LEN : LARGE_BLOCK_LEN;
 }
 
 /* Makes the block after current hold size bytes: a kept one, or a new one. */
