@@ -213,7 +213,7 @@ build_curl() {
         options+=("-D$word=OFF")
     done
     # Each transfer has a buffer for what it has inflated and one for what it
-    # sends, and all regions are asked at once: 4 kB is enough for both.
+    # sends, and all regions are asked at once: 8 kB and 4 kB are enough.
     amend "$work/curl/lib/content_encoding.c" \
         '\(#define DECOMPRESS_BUFFER_SIZE\) 16384' '\1 8192'
     amend "$work/curl/lib/urldata.h" \
