@@ -27,7 +27,7 @@ NETWORKS = {
     "cold": ("--regions", "us-east-1", "--h-close"),
 }
 # Prime numbers, so that every part of an invocation gets some.
-SOME = {"warm": 17, "cold": 53}
+SOME = {"warm": 11, "cold": 37}
 
 # An event whose id could not be read cannot be failed: the process leaves, as
 # the Runtime API tells it to. So few allocations come before the id is known.
@@ -35,7 +35,7 @@ NO_ID_MAX = 20
 # What may be kept more in the end than in the first half, blocks, by so many
 # answers at least.
 KEPT_MAX = 10
-KEPT_AFTER = 8
+KEPT_AFTER = 12
 # What the connections of two regions come to, of which each has a few; 16 seen.
 FILES_MAX = 32
 # OpenSSL 3.5 goes on when a connection's record layer could not be made, for
