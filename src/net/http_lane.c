@@ -137,11 +137,11 @@ enum err_code http_lanes_run(struct http_lanes *lanes, struct err *err)
 
         if (!lane->awake)
             continue;
-        lane->awake = false;
         lane->changed = true;
         code = curl_multi_perform(lane->multi, &running);
         if (code)
             return lane_error(code, err);
+        lane->awake = false;
     }
     return ERR_OK;
 }
