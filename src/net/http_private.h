@@ -29,8 +29,8 @@ struct http_transfer {
     struct http_transfer *next;
     struct http_transfer *prev;
     struct http_lane *lane;
-    void *easy; /* kept while idle if it may serve a request like the last */
-    bool set;   /* easy has what does not change between such requests */
+    void *easy; /* kept while idle where it may serve a request like the last */
+    bool set;   /* easy has what is the same for such requests */
     struct curl_slist *headers;
     http_body_fn on_body;
     http_done_fn on_done;

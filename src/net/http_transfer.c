@@ -89,13 +89,19 @@ static bool is_fit_for(const struct http_transfer *t,
            t->ipv4_only == request->ipv4_only;
 }
 
+/* One that fits, else one without a handle; NULL: neither. */
 static struct http_transfer *find_idle(const struct http *http,
                                        const struct http_request *request)
 {
-    for (struct http_transfer *t = http->idle.first; t; t = t->next)
+    struct http_transfer *bare = NULL;
+
+    for (struct http_transfer *t = http->idle.first; t; t = t->next) {
         if (is_fit_for(t, request))
             return t;
-    return http->idle.first;
+        if (!t->easy)
+            bare = t;
+    }
+    return bare;
 }
 
 static struct http_transfer *transfer_new(struct http *http,
@@ -110,10 +116,8 @@ static struct http_transfer *transfer_new(struct http *http,
         t->http = http;
         http_list_move(t, &http->idle);
     }
-    if (!is_fit_for(t, request)) {
-        drop_handle(t);
+    if (!t->easy)
         t->easy = curl_easy_init();
-    }
     if (!t->easy)
         return NULL;
     t->route = request->route;
@@ -124,18 +128,33 @@ static struct http_transfer *transfer_new(struct http *http,
 }
 
 /*
- * Ready to be used again, with nothing left of the last request. A handle of
- * the library's is kept where all went well and it neither looked up nor
- * connected, so that it holds no more than its options. Resetting it would do
- * for others, but allocates and keeps to itself that it could not: a handle
- * that is half reset then writes past its buffers (curl 7.88).
+ * Whether its handle may serve another request. Only where all went well, and
+ * nothing was looked up or connected to, are the options all that counts in it.
+ * Requests to Lambda are few, and what they sent would stay in it.
+ */
+static bool is_worth_keeping(const struct http_transfer *t, bool well)
+{
+    return well && t->on_kept && t->route == HTTP_VIA_PROXY;
+}
+
+/* The handle points at nothing that ends with the request; false: it may. */
+static bool let_go(CURL *easy)
+{
+    return !curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL) &&
+           !curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
+}
+
+/*
+ * Ready to be used again. Resetting a handle would do for those that are not
+ * kept, but it allocates and keeps to itself that it could not: a handle that
+ * is half reset then writes past its buffers (curl 7.88).
  */
 static void recycle(struct http_transfer *t, bool well)
 {
     http_set_connecting(t, false);
-    http_drop_headers(t);
-    if (!well || !t->on_kept)
+    if (!is_worth_keeping(t, well) || !let_go(t->easy))
         drop_handle(t);
+    http_drop_headers(t);
     http_list_move(t, &t->http->idle);
 }
 
@@ -223,6 +242,9 @@ bool http_response_header(const struct http_transfer *transfer,
     struct curl_header *header;
     size_t last;
 
+    /* A kept handle still has those of the request before. */
+    if (!transfer->connected)
+        return false;
     if (curl_easy_header(transfer->easy, name, 0, CURLH_HEADER, -1, &header))
         return false;
     last = header->amount - 1;
@@ -243,10 +265,12 @@ static void finish(struct http_transfer *t, enum http_failure failure)
         .rtt_us = t->rtt_us,
     };
 
-    (void)curl_easy_getinfo(t->easy,
-                            failure == HTTP_PROXY ? CURLINFO_HTTP_CONNECTCODE
-                                                  : CURLINFO_RESPONSE_CODE,
-                            &result.status);
+    if (failure == HTTP_PROXY)
+        (void)curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE,
+                                &result.status);
+    else if (t->connected)
+        (void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE,
+                                &result.status);
     http_list_move(t, NULL);
     t->on_done(t->arg, &result);
     recycle(t, failure == HTTP_OK);

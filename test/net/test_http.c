@@ -20,6 +20,7 @@
 
 #include <curl/curl.h>
 
+#include "../../src/net/http_private.h"
 #include "net/http.h"
 #include "support/exchange.h"
 #include "support/fail_alloc.h"
@@ -405,6 +406,47 @@ static void test_http_start__has_nothing_of_the_request_before(void **state)
     /* What asks for IPv4 has one of its own. */
     assert_int_equal(local_server_connections(w->server), 2);
     exchange_release(&x);
+}
+
+static size_t count_handles(const struct http *http)
+{
+    size_t n = 0;
+
+    for (const struct http_transfer *t = http->idle.first; t; t = t->next)
+        n += t->easy != NULL;
+    return n;
+}
+
+/* One round of three at once, and then one to Lambda. */
+static void ask_three(struct world *w, const char *path)
+{
+    struct exchange x[3] = {{0}};
+    const struct http_request request = {
+        .method = "GET", .url = url_of(w, path), .route = HTTP_VIA_PROXY};
+
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(exchange_start(&x[i], w->http, &request), ERR_OK);
+    for (size_t i = 0; i < 3; i++) {
+        exchange_finish(&x[i]);
+        exchange_release(&x[i]);
+    }
+    exchange_get(&x[0], w->http, url_of(w, "/plain"));
+    exchange_release(&x[0]);
+}
+
+static void test_http_start__handles_are_kept_where_all_went_well(void **state)
+{
+    struct world *w = *state;
+
+    renew_http(w, &(struct http_options){.max_connections = 64});
+    ask_three(w, "/plain");
+    assert_int_equal(count_handles(w->http), 0);
+    for (int i = 0; i < 3; i++) {
+        ask_three(w, "/plain");
+        assert_int_equal(count_handles(w->http), 3);
+    }
+    ask_three(w, "/short");
+    assert_int_equal(count_handles(w->http), 0);
 }
 
 static void test_http_start__gzip_that_is_none_is_broken(void **state)
@@ -1058,6 +1100,9 @@ static const struct CMUnitTest TESTS[] = {
         test_http_start__body_that_is_refused_ends_stopped, set_up, tear_down),
     cmocka_unit_test_setup_teardown(
         test_http_start__has_nothing_of_the_request_before, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(
+        test_http_start__handles_are_kept_where_all_went_well, set_up,
+        tear_down),
     cmocka_unit_test_setup_teardown(test_http_get_stats__counts_lookups, set_up,
                                     tear_down),
     cmocka_unit_test_setup_teardown(test_http_start__connections_are_kept,
