@@ -62,7 +62,8 @@ NODISCARD enum err_code http_run(struct http *http, int64_t until_ms,
 
 /*
  * Nothing that comes before until_ms, by the same clock, is urgent: till then
- * what comes is gathered for 15 ms. 0: it is urgent from now on.
+ * what comes is gathered for half of what is left, up to 25 ms. 0: it is urgent
+ * from now on.
  */
 void http_be_patient(struct http *http, int64_t until_ms);
 
