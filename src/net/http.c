@@ -66,15 +66,16 @@ void http_free(struct http *http)
 
 /*
  * Everything that can happen without waiting, in the order of the header: what
- * is due by now waits until every socket was looked at.
+ * is due by now waits until every socket was looked at. look: that is to be
+ * done in any case, else what the last wait found is known.
  */
-static enum err_code take_turn(struct http *http, struct err *err)
+static enum err_code take_turn(struct http *http, bool look, struct err *err)
 {
     int64_t now = clock_mono_ms(http->options.clock);
     bool due = http_timers_due(http) <= now || http_transfers_due(http) <= 0;
     enum err_code rc = ERR_OK;
 
-    if (due)
+    if (look || due)
         rc = http_lanes_wait(http->lanes, 0, err);
     http_transfers_start(http);
     http->in_library = true;
@@ -154,19 +155,15 @@ enum err_code http_run(struct http *http, int64_t until_ms, const bool *stop,
 {
     const struct clock *clock = http->options.clock;
     bool over = clock_mono_ms(clock) >= until_ms;
-    enum err_code rc = http_lanes_wait(http->lanes, 0, err);
+    enum err_code rc = take_turn(http, true, err);
 
-    if (!rc)
-        rc = take_turn(http, err);
     while (!rc && !*stop && !over) {
         if (!http->starting.first)
             rc = wait_for_event(http, until_ms, err);
         /* The last turn begins when time is over, and looks at everything. */
         over = clock_mono_ms(clock) >= until_ms;
-        if (!rc && over)
-            rc = http_lanes_wait(http->lanes, 0, err);
         if (!rc)
-            rc = take_turn(http, err);
+            rc = take_turn(http, over, err);
     }
     return rc;
 }

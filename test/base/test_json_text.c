@@ -48,6 +48,27 @@ static void test_json_text_string__writes_each_character(void **state)
     assert_string(SPAN_LIT("[{\"a\":\"b\\\"c\"}]"));
 }
 
+/* Escapes are counted in blocks, so what needs one is tried at each place. */
+static void test_json_text_string__is_right_at_each_place(void **state)
+{
+    static const char NEEDY[] = {'"', '\\', '\n', '\x1F', '\0'};
+    char text[100];
+
+    (void)state;
+    for (size_t len = 30; len <= sizeof(text); len++) {
+        memset(text, 'x', len);
+        for (size_t i = 0; i < len; i++) {
+            text[i] = NEEDY[(i + len) % sizeof(NEEDY)];
+            assert_string((struct span){text, len});
+            text[i] = 'x';
+        }
+    }
+    memset(text, '"', sizeof(text));
+    assert_string((struct span){text, sizeof(text)});
+    memset(text, '\x7F', sizeof(text));
+    assert_string((struct span){text, sizeof(text)});
+}
+
 /* Either form is allowed; section 7 names the short ones. */
 static void test_json_text_string__prefers_short_escapes(void **state)
 {
@@ -116,6 +137,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_json_text_string__writes_each_character),
+        cmocka_unit_test(test_json_text_string__is_right_at_each_place),
         cmocka_unit_test(test_json_text_string__prefers_short_escapes),
         cmocka_unit_test(test_json_text_member__puts_commas_between),
         cmocka_unit_test(test_json_text__tells_what_does_not_fit),

@@ -379,15 +379,20 @@ static void test_http_start__has_nothing_of_the_request_before(void **state)
     static const struct http_header header = {"x-test", SECRET};
     struct world *w = *state;
     struct http_request kinds[] = {
-        {.method = "GET", .gzip = true},
+        {.method = "GET", .route = HTTP_VIA_PROXY, .gzip = true},
         {.method = "POST",
+         .route = HTTP_VIA_PROXY,
          .headers = &header,
          .nheaders = 1,
          .body = "abc",
          .body_len = 3},
-        {.method = "GET"},
+        {.method = "GET", .route = HTTP_VIA_PROXY},
         {.method = "POST", .route = HTTP_DIRECT},
-        {.method = "GET", .headers = &header, .nheaders = 1, .ipv4_only = true},
+        {.method = "GET",
+         .route = HTTP_VIA_PROXY,
+         .headers = &header,
+         .nheaders = 1,
+         .ipv4_only = true},
     };
     const size_t n = sizeof(kinds) / sizeof(kinds[0]);
     struct exchange x = {0};
@@ -839,15 +844,18 @@ static void test_http_start__proxy_is_for_one_route_only(void **state)
     struct exchange x = {0};
 
     renew_http(w, &(struct http_options){.proxy = w->proxy});
-    via_proxy(w, &x, "http://ec2.eu-test-1.example/");
-    assert_int_equal(x.result.failure, HTTP_OK);
-    assert_string_equal(x.body.data, "proxied");
-    renew_http(w, &(struct http_options){.proxy = "http://127.0.0.1:1"});
     /* More than once: a handle that was kept is not for the other route. */
     for (int i = 0; i < 3; i++) {
-        exchange_get(&x, w->http, url_of(w, "/plain"));
+        via_proxy(w, &x, "http://ec2.eu-test-1.example/");
         assert_int_equal(x.result.failure, HTTP_OK);
+        assert_string_equal(x.body.data, "proxied");
     }
+    assert_int_equal(count_handles(w->http), 1);
+    exchange_get(&x, w->http, url_of(w, "/plain"));
+    assert_string_equal(x.body.data, "hello");
+    renew_http(w, &(struct http_options){.proxy = "http://127.0.0.1:1"});
+    exchange_get(&x, w->http, url_of(w, "/plain"));
+    assert_int_equal(x.result.failure, HTTP_OK);
     via_proxy(w, &x, url_of(w, "/plain"));
     assert_int_equal(x.result.failure, HTTP_CONNECT);
     exchange_release(&x);
