@@ -95,14 +95,14 @@ func TestNumber(t *testing.T) {
 	}
 }
 
-func TestDeviceBytes(t *testing.T) {
+func TestDeviceTraffic(t *testing.T) {
 	const text = "Inter-| Receive | Transmit\n face |bytes\n" +
-		"    lo: 1 1 0 0 0 0 0 0 1 1 0 0 0 0 0 0\n  wan0:1000 5 0 0 0 0 0 0 234 4 0 0 0 0 0 0\n"
-	if got := deviceBytes(text, "wan0"); got != 1234 {
-		t.Errorf("%d, not 1234", got)
+		"    lo: 1 1 0 0 0 0 0 0 1 1 0 0 0 0 0 0\n  wan0:1000 5 0 1 0 0 0 0 234 4 0 6 0 0 0 0\n"
+	if got := deviceTraffic(text, "wan0"); got != (traffic{1234, 7}) {
+		t.Errorf("%v, not 1234 bytes, 7 dropped", got)
 	}
-	if got := deviceBytes(text, "eth0"); got != -1 {
-		t.Errorf("%d for a device that is not there", got)
+	if got := deviceTraffic(text, "eth0"); got != (traffic{-1, -1}) {
+		t.Errorf("%v for a device that is not there", got)
 	}
 }
 

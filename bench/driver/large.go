@@ -214,6 +214,7 @@ func runLarge(ctx context.Context, o *options, net *network) error {
 	report := newReport(o, net)
 	began := time.Now()
 	err = measureLarge(ctx, o, net, programs[0], report)
+	report.Lost = net.lost()
 	if text := report.largeMarkdown(); len(report.Results) > 0 {
 		err = join(err, os.MkdirAll(o.out, 0o755), os.WriteFile(filepath.Join(o.out, "large.md"), []byte(text), 0o644))
 		say("written: large.md, in %s, after %v", o.out, time.Since(began).Round(time.Second))

@@ -104,6 +104,7 @@ func run(ctx context.Context, o *options) error {
 	defer net.close()
 	report := newReport(o, net)
 	err = measureAll(ctx, o, net, programs, report)
+	report.Lost = net.lost()
 	if len(report.Results) > 0 { // what was measured before a failure, too
 		err = join(err, report.write(o.out))
 	}

@@ -30,6 +30,11 @@ const (
 	serverAddress = "10.77.255.254/32"
 )
 
+// queuePackets is what a device holds until wan reads it: more than all windows
+// together. The kernel's 500 overflow when sixteen connections send at the same
+// time, and what is lost halves their windows.
+const queuePackets = "20000"
+
 // region is one of rtt.txt.
 type region struct {
 	name string
@@ -167,9 +172,9 @@ func (n *network) startWan(ctx context.Context, wan string) error {
 func (n *network) configure() error {
 	commands := [][]string{
 		{"-n", n.client, "addr", "add", clientAddress, "dev", "wan0"},
-		{"-n", n.client, "link", "set", "wan0", "up"},
+		{"-n", n.client, "link", "set", "wan0", "txqueuelen", queuePackets, "up"},
 		{"-n", n.client, "route", "add", serverNet, "dev", "wan0"},
-		{"-n", n.server, "link", "set", "wan0", "up"},
+		{"-n", n.server, "link", "set", "wan0", "txqueuelen", queuePackets, "up"},
 		{"-n", n.server, "route", "add", clientNet, "dev", "wan0"},
 		{"-n", n.server, "addr", "add", serverAddress, "dev", "wan0"},
 	}
@@ -293,29 +298,46 @@ func (n *network) dial(port string) (c net.Conn, err error) {
 // wireBytes counts what went through the client's end of the network so far,
 // both ways, with all headers below TLS; -1 on the loopback.
 func (n *network) wireBytes() int64 {
-	total := int64(-1)
 	if !n.isWide() {
-		return total
+		return -1
 	}
-	_ = inNamespace(n.client, func() error {
-		text, err := os.ReadFile("/proc/thread-self/net/dev")
-		total = deviceBytes(string(text), "wan0")
-		return err
-	})
-	return total
+	return sentBy(n.client).bytes
 }
 
-func deviceBytes(text, device string) int64 {
+// lost counts the packets that a full queue dropped at either end so far.
+func (n *network) lost() int64 {
+	if !n.isWide() {
+		return 0
+	}
+	return sentBy(n.client).dropped + sentBy(n.server).dropped
+}
+
+// traffic is what went through a device so far, both ways.
+type traffic struct{ bytes, dropped int64 }
+
+func sentBy(namespace string) (t traffic) {
+	_ = inNamespace(namespace, func() error {
+		text, err := os.ReadFile("/proc/thread-self/net/dev")
+		t = deviceTraffic(string(text), "wan0")
+		return err
+	})
+	return t
+}
+
+// deviceTraffic reads /proc/net/dev; all is -1 for a device that is not there.
+func deviceTraffic(text, device string) traffic {
 	for _, line := range strings.Split(text, "\n") {
 		name, rest, found := strings.Cut(strings.TrimSpace(line), ":")
 		fields := strings.Fields(rest)
-		if found && name == device && len(fields) > 8 {
-			in, _ := strconv.ParseInt(fields[0], 10, 64)
-			out, _ := strconv.ParseInt(fields[8], 10, 64)
-			return in + out
+		if found && name == device && len(fields) > 11 {
+			n := func(i int) int64 {
+				value, _ := strconv.ParseInt(fields[i], 10, 64)
+				return value
+			}
+			return traffic{bytes: n(0) + n(8), dropped: n(3) + n(11)}
 		}
 	}
-	return -1
+	return traffic{-1, -1}
 }
 
 // drain reads on, so that what writes there never waits.

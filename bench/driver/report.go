@@ -26,6 +26,7 @@ type report struct {
 	Version string   `json:"version"` // of our program
 	Wide    bool     `json:"wideAreaNetwork"`
 	TCP     string   `json:"congestionControl,omitempty"`
+	Lost    int64    `json:"packetsLost"`
 	Limits  string   `json:"noLimitsBecause,omitempty"` // "": as Lambda's
 	Results []result `json:"results"`
 }
@@ -253,6 +254,9 @@ func (r *report) head(b *strings.Builder) {
 	b.WriteString(".\n")
 	if !r.Wide {
 		b.WriteString("\n**On the loopback: round trips take no time, kB are those of bodies alone.**\n")
+	}
+	if r.Lost != 0 {
+		fmt.Fprintf(b, "\n**%s packets were lost in a network that is to lose none.**\n", grouped(int(r.Lost)))
 	}
 	if r.Limits != "" {
 		fmt.Fprintf(b, "\n**Without limits of memory and CPU: %s.**\n", r.Limits)
