@@ -81,8 +81,11 @@ struct http_request {
     const void *body; /* POST only */
     size_t body_len;
     enum http_route route;
-    bool gzip;                  /* ask for and decode gzip */
-    bool ipv4_only;             /* look up no AAAA records */
+    bool gzip;      /* ask for and decode gzip */
+    bool ipv4_only; /* look up no AAAA records */
+    /* For many long answers from one host at the same time: requests that
+     * differ in it are read, and keep connections, apart from each other. */
+    unsigned apart;
     int64_t connect_timeout_ms; /* DNS, TCP and TLS together; 0: none */
     http_body_fn on_body;       /* NULL: the body is of no interest */
     http_done_fn on_done;

@@ -64,6 +64,33 @@ void http_free(struct http *http)
     curl_global_cleanup();
 }
 
+static enum err_code run_once(struct http *http, struct http_lane *lane,
+                              struct err *err)
+{
+    enum err_code rc;
+
+    http->in_library = true;
+    rc = http_lane_run(lane, err);
+    http->in_library = false;
+    http_transfers_sweep(http);
+    if (!rc)
+        http_transfers_complete(lane);
+    return rc;
+}
+
+/* What an end makes to be asked next goes out before other lanes run: that may
+ * take longer than the way there and back. */
+static enum err_code run_lane(struct http *http, struct http_lane *lane,
+                              struct err *err)
+{
+    enum err_code rc = run_once(http, lane, err);
+
+    if (rc || !http->starting.first)
+        return rc;
+    http_transfers_start(http);
+    return http_lane_is_awake(lane) ? run_once(http, lane, err) : ERR_OK;
+}
+
 /*
  * Everything that can happen without waiting, in the order of the header: what
  * is due by now waits until every socket was looked at. look: that is to be
@@ -74,18 +101,16 @@ static enum err_code take_turn(struct http *http, bool look, struct err *err)
     int64_t now = clock_mono_ms(http->options.clock);
     bool due = http_timers_due(http) <= now || http_transfers_due(http) <= 0;
     enum err_code rc = ERR_OK;
+    struct http_lane *lane;
+    size_t at = 0;
 
     if (look || due)
         rc = http_lanes_wait(http->lanes, 0, err);
     http_transfers_start(http);
-    http->in_library = true;
-    if (!rc)
-        rc = http_lanes_run(http->lanes, err);
-    http->in_library = false;
-    http_transfers_sweep(http);
+    while (!rc && (lane = http_lanes_awake(http->lanes, &at)) != NULL)
+        rc = run_lane(http, lane, err);
     if (rc)
         return rc;
-    http_transfers_complete(http);
     if (due) {
         http_transfers_judge(http);
         http_timers_fire(http, now);

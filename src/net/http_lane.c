@@ -95,9 +95,11 @@ static struct span origin_of(const char *url)
 }
 
 enum err_code http_lanes_find(struct http_lanes *lanes, const char *url,
-                              struct http_lane **out, struct err *err)
+                              unsigned apart, struct http_lane **out,
+                              struct err *err)
 {
-    struct http_lane *lane = &lanes->lanes[hash_of(origin_of(url)) % LANES];
+    uint64_t place = hash_of(origin_of(url)) + apart;
+    struct http_lane *lane = &lanes->lanes[place % LANES];
     CURLM *multi;
     CURLMcode code;
 
@@ -128,55 +130,56 @@ void http_lane_remove(struct http_lane *lane, void *easy)
     (void)curl_multi_remove_handle(lane->multi, easy);
 }
 
-enum err_code http_lanes_run(struct http_lanes *lanes, struct err *err)
+bool http_lane_is_awake(const struct http_lane *lane)
 {
-    for (size_t i = 0; i < LANES; i++) {
-        struct http_lane *lane = &lanes->lanes[i];
-        CURLMcode code;
-        int running;
-
-        if (!lane->awake)
-            continue;
-        lane->changed = true;
-        code = curl_multi_perform(lane->multi, &running);
-        if (code)
-            return lane_error(code, err);
-        lane->awake = false;
-    }
-    return ERR_OK;
+    return lane->awake;
 }
 
-static bool is_any_awake(const struct http_lanes *lanes)
+struct http_lane *http_lanes_awake(struct http_lanes *lanes, size_t *at)
 {
-    for (size_t i = 0; i < LANES; i++)
-        if (lanes->lanes[i].awake)
-            return true;
-    return false;
+    while (*at < LANES) {
+        struct http_lane *lane = &lanes->lanes[(*at)++];
+
+        if (lane->awake)
+            return lane;
+    }
+    return NULL;
+}
+
+enum err_code http_lane_run(struct http_lane *lane, struct err *err)
+{
+    CURLMcode code;
+    int running;
+
+    lane->changed = true;
+    code = curl_multi_perform(lane->multi, &running);
+    if (code)
+        return lane_error(code, err);
+    lane->awake = false;
+    return ERR_OK;
 }
 
 enum err_code http_lanes_gather(struct http_lanes *lanes, int ms,
                                 struct err *err)
 {
-    if (!is_any_awake(lanes))
+    size_t at = 0;
+
+    if (!http_lanes_awake(lanes, &at))
         return ERR_OK;
     (void)poll(NULL, 0, ms);
     return http_lanes_wait(lanes, 0, err);
 }
 
-bool http_lanes_ended(struct http_lanes *lanes, struct http_lane_end *out)
+bool http_lane_ended(struct http_lane *lane, struct http_lane_end *out)
 {
-    for (size_t i = 0; i < LANES; i++) {
-        CURLM *multi = lanes->lanes[i].multi;
-        int left;
-        CURLMsg *message = multi ? curl_multi_info_read(multi, &left) : NULL;
+    int left;
+    CURLMsg *message = curl_multi_info_read(lane->multi, &left);
 
-        if (message) {
-            out->easy = message->easy_handle;
-            out->code = (int)message->data.result;
-            return true;
-        }
-    }
-    return false;
+    if (!message)
+        return false;
+    out->easy = message->easy_handle;
+    out->code = (int)message->data.result;
+    return true;
 }
 
 #if LANES > 1

@@ -93,8 +93,8 @@ void http_transfers_start(struct http *http);
 /* Takes back what was cancelled while the library ran. */
 void http_transfers_sweep(struct http *http);
 
-/* Calls on_done of all that the library has finished. */
-void http_transfers_complete(struct http *http);
+/* Calls on_done of all that the library has finished in the lane. */
+void http_transfers_complete(struct http_lane *lane);
 
 /* Calls on_done of all whose time to connect is over. */
 void http_transfers_judge(struct http *http);

@@ -195,7 +195,8 @@ enum err_code http_start(struct http *http, const struct http_request *request,
     t->stopped = false;
     rc = http_setup(t, request, err);
     if (!rc)
-        rc = http_lanes_find(http->lanes, request->url, &t->lane, err);
+        rc = http_lanes_find(http->lanes, request->url, request->apart,
+                             &t->lane, err);
     if (rc) {
         recycle(t, false);
         return rc;
@@ -358,11 +359,11 @@ static int64_t round_trip_us(CURL *easy)
     return info.tcpi_rtt;
 }
 
-void http_transfers_complete(struct http *http)
+void http_transfers_complete(struct http_lane *lane)
 {
     struct http_lane_end end;
 
-    while (http_lanes_ended(http->lanes, &end)) {
+    while (http_lane_ended(lane, &end)) {
         CURLcode code = (CURLcode)end.code;
         struct http_transfer *t = NULL;
         enum http_failure failure;

@@ -20,6 +20,9 @@ static const struct local_answer ANSWERS[] = {
     {"/silent", "", 0, LOCAL_HANG},
 };
 
+/* As http_lane.c has it: one lane, or eight. */
+#define LANES (LIBCURL_VERSION_NUM >= 0x081500 ? 8U : 1U)
+
 struct world {
     struct local_server *server;
     struct http_lanes *lanes;
@@ -65,22 +68,34 @@ static struct http_lane *add(struct world *w, const char *path)
     (void)snprintf(w->url, sizeof(w->url), "http://127.0.0.1:%u%s",
                    local_server_port(w->server), path);
     assert_int_equal(curl_easy_setopt(w->easy, CURLOPT_URL, w->url), CURLE_OK);
-    assert_int_equal(http_lanes_find(w->lanes, w->url, &lane, NULL), ERR_OK);
+    assert_int_equal(http_lanes_find(w->lanes, w->url, 0, &lane, NULL), ERR_OK);
     assert_int_equal(http_lane_add(lane, w->easy), CURLM_OK);
     return lane;
 }
 
+/* Runs every lane that is awake. */
+static enum err_code run_awake(struct http_lanes *lanes)
+{
+    enum err_code rc = ERR_OK;
+    struct http_lane *lane;
+    size_t at = 0;
+
+    while (!rc && (lane = http_lanes_awake(lanes, &at)) != NULL)
+        rc = http_lane_run(lane, NULL);
+    return rc;
+}
+
 /* Until the handle has ended, at most five seconds. */
-static void finish(struct world *w, int code)
+static void finish(struct world *w, struct http_lane *lane, int code)
 {
     int64_t until = clock_mono_ms(&CLOCK_SYSTEM) + 5000;
     struct http_lane_end end;
 
-    assert_int_equal(http_lanes_run(w->lanes, NULL), ERR_OK);
-    while (!http_lanes_ended(w->lanes, &end)) {
+    assert_int_equal(run_awake(w->lanes), ERR_OK);
+    while (!http_lane_ended(lane, &end)) {
         assert_true(clock_mono_ms(&CLOCK_SYSTEM) < until);
         assert_int_equal(http_lanes_wait(w->lanes, 60000, NULL), ERR_OK);
-        assert_int_equal(http_lanes_run(w->lanes, NULL), ERR_OK);
+        assert_int_equal(run_awake(w->lanes), ERR_OK);
     }
     assert_ptr_equal(end.easy, w->easy);
     assert_int_equal(end.code, code);
@@ -94,14 +109,45 @@ static void test_http_lanes_find__gives_a_host_one_lane(void **state)
     struct world *w = *state;
     struct http_lane *first;
 
-    assert_int_equal(http_lanes_find(w->lanes, urls[0], &first, NULL), ERR_OK);
+    assert_int_equal(http_lanes_find(w->lanes, urls[0], 0, &first, NULL),
+                     ERR_OK);
     for (size_t i = 1; i < sizeof(urls) / sizeof(urls[0]); i++) {
         struct http_lane *lane;
 
-        assert_int_equal(http_lanes_find(w->lanes, urls[i], &lane, NULL),
+        assert_int_equal(http_lanes_find(w->lanes, urls[i], 0, &lane, NULL),
                          ERR_OK);
         assert_ptr_equal(lane, first);
     }
+}
+
+static void test_http_lanes_find__spreads_what_is_apart(void **state)
+{
+    static const char URL[] = "https://h.example:1/";
+    struct world *w = *state;
+    struct http_lane *lanes[16];
+
+    for (unsigned i = 0; i < 16; i++) {
+        assert_int_equal(http_lanes_find(w->lanes, URL, i, &lanes[i], NULL),
+                         ERR_OK);
+        for (unsigned k = 0; k < i; k++)
+            assert_int_equal(lanes[k] == lanes[i], k % LANES == i % LANES);
+    }
+}
+
+static void test_http_lane_run__lets_the_lane_sleep(void **state)
+{
+    struct world *w = *state;
+    struct http_lane *lane = add(w, "/silent");
+    size_t at = 0;
+
+    assert_true(http_lane_is_awake(lane));
+    assert_ptr_equal(http_lanes_awake(w->lanes, &at), lane);
+    assert_null(http_lanes_awake(w->lanes, &at));
+    assert_int_equal(http_lane_run(lane, NULL), ERR_OK);
+    assert_false(http_lane_is_awake(lane));
+    at = 0;
+    assert_null(http_lanes_awake(w->lanes, &at));
+    http_lane_remove(lane, w->easy);
 }
 
 static void test_http_lanes_wait__ends_when_a_socket_is_ready(void **state)
@@ -109,7 +155,7 @@ static void test_http_lanes_wait__ends_when_a_socket_is_ready(void **state)
     struct world *w = *state;
     struct http_lane *lane = add(w, "/plain");
 
-    finish(w, CURLE_OK);
+    finish(w, lane, CURLE_OK);
     http_lane_remove(lane, w->easy);
 }
 
@@ -122,7 +168,7 @@ static void test_http_lanes_wait__ends_when_the_library_is_due(void **state)
     assert_int_equal(curl_easy_setopt(w->easy, CURLOPT_TIMEOUT_MS, 50L),
                      CURLE_OK);
     lane = add(w, "/silent");
-    finish(w, CURLE_OPERATION_TIMEDOUT);
+    finish(w, lane, CURLE_OPERATION_TIMEDOUT);
     assert_true(clock_mono_ms(&CLOCK_SYSTEM) - from >= 50);
     http_lane_remove(lane, w->easy);
 }
@@ -133,14 +179,14 @@ static void test_http_lanes_gather__waits_if_there_is_something(void **state)
     struct http_lane *lane = add(w, "/plain");
     int64_t from;
 
-    assert_int_equal(http_lanes_run(w->lanes, NULL), ERR_OK);
+    assert_int_equal(run_awake(w->lanes), ERR_OK);
     assert_int_equal(http_lanes_wait(w->lanes, 60000, NULL), ERR_OK);
     from = clock_mono_ms(&CLOCK_SYSTEM);
     assert_int_equal(http_lanes_gather(w->lanes, 80, NULL), ERR_OK);
     assert_in_range(clock_mono_ms(&CLOCK_SYSTEM) - from, 80, 5000);
-    finish(w, CURLE_OK);
+    finish(w, lane, CURLE_OK);
     http_lane_remove(lane, w->easy);
-    assert_int_equal(http_lanes_run(w->lanes, NULL), ERR_OK);
+    assert_int_equal(run_awake(w->lanes), ERR_OK);
     from = clock_mono_ms(&CLOCK_SYSTEM);
     assert_int_equal(http_lanes_gather(w->lanes, 1000, NULL), ERR_OK);
     assert_in_range(clock_mono_ms(&CLOCK_SYSTEM) - from, 0, 900);
@@ -157,11 +203,11 @@ static void test_http_lanes_wait__ends_at_its_limit(void **state)
     assert_int_equal(http_lanes_wait(w->lanes, 20, NULL), ERR_OK);
     lane = add(w, "/silent");
     while (clock_mono_ms(&CLOCK_SYSTEM) - from < 80) {
-        assert_int_equal(http_lanes_run(w->lanes, NULL), ERR_OK);
+        assert_int_equal(run_awake(w->lanes), ERR_OK);
         assert_int_equal(http_lanes_wait(w->lanes, 20, NULL), ERR_OK);
     }
     assert_true(clock_mono_ms(&CLOCK_SYSTEM) - from < 5000);
-    assert_false(http_lanes_ended(w->lanes, &end));
+    assert_false(http_lane_ended(lane, &end));
     http_lane_remove(lane, w->easy);
 }
 
@@ -177,11 +223,11 @@ static void test_http_lanes__failed_allocations_are_reported(void **state)
 
         fail_alloc_at(n);
         lanes = http_lanes_new(1);
-        rc = lanes ? http_lanes_find(lanes, w->url, &lane, NULL) : ERR_NOMEM;
+        rc = lanes ? http_lanes_find(lanes, w->url, 0, &lane, NULL) : ERR_NOMEM;
         if (!rc && http_lane_add(lane, w->easy))
             rc = ERR_NOMEM;
         if (!rc) {
-            rc = http_lanes_run(lanes, NULL);
+            rc = run_awake(lanes);
             if (!rc)
                 rc = http_lanes_wait(lanes, 0, NULL);
             http_lane_remove(lane, w->easy);
@@ -197,6 +243,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             test_http_lanes_find__gives_a_host_one_lane, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_http_lanes_find__spreads_what_is_apart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_http_lane_run__lets_the_lane_sleep,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_http_lanes_wait__ends_when_a_socket_is_ready, set_up,
             tear_down),
