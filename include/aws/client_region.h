@@ -16,6 +16,9 @@
 
 struct ec2_memo;
 
+/* Hexadecimal digits: an instance's id ends in one of them. */
+#define AWS_ID_DIGITS 16
+
 struct aws_region {
     char name[REGION_NAME_MAX + 1];
     struct region_endpoint endpoint;
@@ -35,6 +38,10 @@ struct aws_region {
     /* Whether it can be listed in parts, spread.c's. */
     int64_t no_parts_ms; /* mono, not before; INT64_MAX: never again */
     bool parts_proven;   /* it once could, and nothing was missing */
+    /* Instances of a page that was asked ahead and was not the only one, by the
+     * digit that they end in; first_max: asked for at most; 0: no such page. */
+    uint16_t first[AWS_ID_DIGITS];
+    unsigned first_max;
 
     unsigned accepted; /* client.c's, as what follows */
     struct aws_key_cache *key;

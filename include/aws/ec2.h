@@ -79,6 +79,7 @@ struct ec2_request {
      * connect. That there is another page is FAILURE_LIMIT.
      */
     unsigned ahead_max;
+    unsigned apart; /* as http_request has it */
     const struct ec2_sink *sink;
     struct ec2_stats *stats;
     int64_t deadline_ms; /* mono; nothing is begun or read after it */

@@ -9,7 +9,8 @@
  *
  * That live EC2 finds instances by "i-*0" quickly, or at all, is not proven.
  * So the first page is asked for plainly; only if there is more the listing
- * begins anew in parts, and what they give is held against that page. At any
+ * begins anew in parts, and what they give is held against that page. One that
+ * was asked ahead serves as well, the first time, and saves its time. At any
  * doubt, and whenever something would have to be taken back, the listing
  * begins anew once more and pages plainly: the sink sees restart_listing and
  * then what a plain listing gives. While there are parts the sink's records
@@ -26,7 +27,7 @@
 #include "aws/ec2.h"
 #include "base/err.h"
 
-#define SPREAD_PARTS 16
+#define SPREAD_PARTS AWS_ID_DIGITS
 /* Regions known to have fewer instances are listed plainly: parts begin with
  * as many requests, and new connections. */
 #define SPREAD_INSTANCES_MIN 4000
@@ -40,12 +41,18 @@
  * of them in all parts together, and the parts are given up.
  */
 #define SPREAD_SPARSE_MAX 16
+/* Instances of a page that was asked ahead, if it is to serve as the first. */
+#define SPREAD_AHEAD_MIN 50
 
 /* How many regions may be listed in parts at the same time: each takes the
  * memory of SPREAD_PARTS connections. Shared by many listings; 0: none. */
 struct spread_budget {
     size_t nregions;
 };
+
+/* Of these, so many are left to regions of which a whole page was seen: others
+ * may turn out to be small. */
+#define SPREAD_LEFT_MIN 2
 
 struct spread;
 

@@ -160,6 +160,7 @@ static enum err_code start_transfer(struct ec2_listing *l,
         .gzip = true,
         .ipv4_only = !ec2_options_of(l)->endpoint.dual_stack &&
                      !ec2_options_of(l)->endpoint.url,
+        .apart = l->request.apart,
         .connect_timeout_ms = connect_timeout_ms(l),
         .on_body = on_body,
         .on_done = on_done,

@@ -28,7 +28,8 @@ struct spread {
     bool may_part;                /* depends on the first page, not here yet */
     bool wants_parts;             /* it was the first of several */
     uint64_t first[SPREAD_PARTS]; /* its instances, by part */
-    uint64_t nfirst;
+    uint64_t nfirst;              /* and how many a full page has */
+    bool ahead;                   /* it was asked ahead, some time ago */
 
     struct part *parts; /* NULL: none */
     size_t nrunning;
@@ -168,11 +169,42 @@ static enum err_code on_group(void *arg, const struct ec2_group *group,
     return records->group ? records->group(s->request.arg, group, err) : ERR_OK;
 }
 
+/* The page was asked ahead: the listing that follows may begin with parts. */
+static void leave_page(const struct spread *s)
+{
+    struct aws_region *region = s->request.region;
+
+    if (s->nfirst < SPREAD_AHEAD_MIN)
+        return;
+    for (size_t i = 0; i < SPREAD_PARTS; i++)
+        region->first[i] = (uint16_t)s->first[i];
+    region->first_max = s->request.ahead_max;
+}
+
+/* Once: instances end, and what was seen long ago is no measure. */
+static void take_page(struct spread *s)
+{
+    struct aws_region *region = s->request.region;
+
+    for (size_t i = 0; i < SPREAD_PARTS; i++) {
+        s->first[i] = region->first[i];
+        s->nfirst += region->first[i];
+    }
+    s->nfirst = s->nfirst * EC2_MAX_RESULTS / region->first_max;
+    s->ahead = true;
+    region->first_max = 0;
+}
+
 static bool on_commit(void *arg, bool more)
 {
     struct spread *s = arg;
     bool wanted = give_commit(s, more);
 
+    if (s->request.ahead_max) {
+        if (s->may_part && more)
+            leave_page(s);
+        return wanted;
+    }
     s->wants_parts = s->may_part && wanted && more && s->budget->nregions > 0;
     s->may_part = false;
     return wanted && !s->wants_parts;
@@ -363,6 +395,12 @@ static bool has_first_page(const struct spread *s)
     return true;
 }
 
+/* They may have ended since a page was asked ahead: it is tried again. */
+static int64_t no_parts_after_missing(const struct spread *s)
+{
+    return s->ahead ? s->request.region->no_parts_ms : INT64_MAX;
+}
+
 static void on_part_done(void *arg, const struct failure *failure)
 {
     struct part *part = arg;
@@ -373,7 +411,7 @@ static void on_part_done(void *arg, const struct failure *failure)
     if (failure)
         doubt_for(s, failure->kind);
     else if (s->nrunning == 0 && !s->satisfied && !has_first_page(s))
-        doubt_parts(s, "instances were missing", INT64_MAX);
+        doubt_parts(s, "instances were missing", no_parts_after_missing(s));
     if (s->doubt) {
         page_plainly(s);
         return;
@@ -398,6 +436,7 @@ static enum err_code start_part(struct spread *s, size_t i, struct err *err)
         .filter = {.name = "instance-id", .values = &part->value, .nvalues = 1},
     };
     request.filter = &part->filter;
+    request.apart = (unsigned)i;
     request.sink = &PART_SINK;
     request.on_done = on_part_done;
     request.arg = part;
@@ -419,15 +458,29 @@ static enum err_code start_parts(struct spread *s, struct err *err)
     return rc;
 }
 
-/* Whether the listing may have parts at all, some time. */
+/* Whether the listing, or the one that it is ahead of, may have parts at all,
+ * some time. */
 static bool can_have_parts(const struct spread *s)
 {
     const struct aws_region *region = s->request.region;
 
     return s->request.action == EC2_DESCRIBE_INSTANCES && !s->request.filter &&
-           s->budget->nregions > 0 && mono_ms(s) >= region->no_parts_ms &&
+           (s->budget->nregions > 0 || s->request.ahead_max) &&
+           mono_ms(s) >= region->no_parts_ms &&
            (region->ninstances == 0 ||
             region->ninstances >= SPREAD_INSTANCES_MIN);
+}
+
+/* Whether it may begin with them. */
+static bool can_begin_with_parts(const struct spread *s)
+{
+    const struct aws_region *region = s->request.region;
+
+    if (s->request.ahead_max)
+        return false;
+    return region->ninstances
+               ? region->parts_proven
+               : region->first_max > 0 && s->budget->nregions > SPREAD_LEFT_MIN;
 }
 
 enum err_code spread_start(struct aws_client *client,
@@ -445,11 +498,13 @@ enum err_code spread_start(struct aws_client *client,
     s->budget = budget;
     http_timer_init(&s->give_up, on_give_up, s);
     s->may_part = can_have_parts(s);
-    if (s->may_part && request->region->parts_proven &&
-        request->region->ninstances > 0)
+    if (s->may_part && can_begin_with_parts(s)) {
+        if (!request->region->ninstances)
+            take_page(s);
         rc = start_parts(s, err);
-    else
+    } else {
         rc = start_plain(s, err);
+    }
     if (rc) {
         spread_cancel(s);
         return rc;

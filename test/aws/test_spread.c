@@ -20,6 +20,12 @@
 #define NPARTS 16
 #define PAGES_OF_PART (NPAGES / NPARTS)
 #define ANY_PAGE (-1)
+/* Asked ahead: what can serve as the first page. */
+#define AHEAD_LEN SPREAD_AHEAD_MIN
+/* Pages of a fleet that are cut before they are filtered: of each a part has
+ * more than a quarter of what was asked for ahead. */
+#define CUT_LEN 208
+#define CUT_NIDS 416
 
 /* --- an EC2 that answers filters by id, and what it does wrong ------------ */
 
@@ -53,10 +59,12 @@ struct world {
     struct spread *spread;
     struct trouble trouble;
     unsigned nids;
-    char xml[16384];
+    unsigned page_len; /* where EC2_MAX_RESULTS are asked for */
+    size_t nregions;   /* the budget that is there in the end */
+    char xml[32768];
     /* What the owner saw: how often each instance was given, and counts. */
-    unsigned char committed[NIDS];
-    unsigned char pending[NIDS];
+    unsigned char committed[CUT_NIDS];
+    unsigned char pending[CUT_NIDS];
     unsigned nrestarts;
     unsigned ncommits;
     unsigned nlast;     /* commits after which there is no more */
@@ -88,8 +96,20 @@ static unsigned offset_of(const struct fake_request *request)
     return at ? (unsigned)strtoul(at + sizeof("NextToken=t") - 1, NULL, 10) : 0;
 }
 
+static unsigned length_of(const struct world *w,
+                          const struct fake_request *request)
+{
+    const char *at = strstr(request->body, "MaxResults=");
+    unsigned asked;
+
+    assert_non_null(at);
+    asked = (unsigned)strtoul(at + sizeof("MaxResults=") - 1, NULL, 10);
+    return asked == EC2_MAX_RESULTS ? w->page_len : asked;
+}
+
 /* Writes the ids of a page and its token, which is where the next begins. */
-static void write_page(struct world *w, char digit, unsigned offset)
+static void write_page(struct world *w, char digit, unsigned offset,
+                       unsigned len)
 {
     bool cuts_first = w->trouble.fault == CUTS_FIRST;
     unsigned seen = 0;
@@ -108,14 +128,14 @@ static void write_page(struct world *w, char digit, unsigned offset)
             fits = false;
         if (!fits && !cuts_first)
             continue;
-        if (fits && seen >= offset && seen < offset + PAGE_LEN)
+        if (fits && seen >= offset && seen < offset + len)
             (void)fprintf(out, "<item><instanceId>i-%017x</instanceId></item>",
                           i);
         seen++;
     }
     (void)fputs("</instancesSet></item></reservationSet>", out);
-    if (seen > offset + PAGE_LEN)
-        (void)fprintf(out, "<nextToken>t%u</nextToken>", offset + PAGE_LEN);
+    if (seen > offset + len)
+        (void)fprintf(out, "<nextToken>t%u</nextToken>", offset + len);
     (void)fputs("</DescribeInstancesResponse>", out);
     (void)fclose(out);
 }
@@ -134,7 +154,7 @@ static bool answer(void *arg, const struct fake_request *request,
     char digit = digit_of(request);
     unsigned offset = offset_of(request);
 
-    write_page(w, digit, offset);
+    write_page(w, digit, offset, length_of(w, request));
     *out = (struct fake_answer){.after_ms = ROUND_TRIP_MS, .body = w->xml};
     if (!is_struck(t, digit, offset))
         return true;
@@ -176,7 +196,7 @@ static bool on_commit(void *arg, bool more)
 {
     struct world *w = arg;
 
-    for (size_t i = 0; i < NIDS; i++)
+    for (size_t i = 0; i < w->nids; i++)
         w->committed[i] = (unsigned char)(w->committed[i] + w->pending[i]);
     memset(w->pending, 0, sizeof(w->pending));
     w->ncommits++;
@@ -227,6 +247,8 @@ static void open_world(struct world *w)
                     .arg = w},
         .budget = {1},
         .nids = NIDS,
+        .page_len = PAGE_LEN,
+        .nregions = 1,
     };
     stage_init(&w->stage);
     assert_int_equal(aws_client_region(w->stage.client, SPAN_LIT("us-east-1"),
@@ -269,7 +291,7 @@ static void run(struct world *w)
                      ERR_OK);
     assert_true(w->done);
     assert_int_equal(fake_http_in_flight(w->stage.http), 0);
-    assert_int_equal(w->budget.nregions, 1);
+    assert_int_equal(w->budget.nregions, w->nregions);
 }
 
 /* Every instance once, and one commit said that it was the last. */
@@ -328,6 +350,134 @@ static void test_spread_start__lists_in_parts_at_once_when_proven(void **state)
     assert_int_equal(w->nrestarts, 0);
     assert_int_equal(w->stage.fake.mono_ms - began,
                      PAGES_OF_PART * ROUND_TRIP_MS);
+}
+
+/* Room for one region of which nothing but a page asked ahead was seen. */
+static void give_budget(struct world *w)
+{
+    w->nregions = SPREAD_LEFT_MIN + 1;
+    w->budget.nregions = w->nregions;
+}
+
+/* One page of len instances is asked ahead; what was seen of it is forgotten.
+ */
+static void ask_ahead(struct world *w, unsigned len)
+{
+    w->budget.nregions = 0;
+    w->nregions = 0;
+    w->request.ahead_max = len;
+    run(w);
+    assert_int_equal(w->failure.kind,
+                     len < w->nids ? FAILURE_LIMIT : FAILURE_NONE);
+    forget(w);
+    w->failure = (struct failure){0};
+    w->request.ahead_max = 0;
+    give_budget(w);
+}
+
+static void test_spread_start__lists_in_parts_at_once_after_ahead(void **state)
+{
+    struct world *w = *state;
+    int64_t began;
+
+    w->page_len = NIDS / NPARTS;
+    ask_ahead(w, AHEAD_LEN);
+    began = w->stage.fake.mono_ms;
+    run(w);
+    assert_complete(w, "ahead");
+    assert_int_equal(w->nrestarts, 0);
+    assert_int_equal(nrequests(w), 1 + NPARTS);
+    assert_int_equal(w->stage.fake.mono_ms - began, ROUND_TRIP_MS);
+    assert_true(w->request.region->parts_proven);
+    assert_string_equal(stage_log(&w->stage), "");
+}
+
+/* A page that was asked ahead serves once: the second time a plain one does. */
+static void test_spread_start__takes_what_was_ahead_once(void **state)
+{
+    struct world *w = *state;
+
+    w->page_len = NIDS / NPARTS;
+    ask_ahead(w, AHEAD_LEN);
+    run(w);
+    forget(w);
+    run(w);
+    assert_complete(w, "the second time");
+    assert_int_equal(w->nrestarts, 1);
+    assert_int_equal(nrequests(w), 1 + NPARTS + 1 + NPARTS);
+}
+
+static void test_spread_start__asks_a_page_where_ahead_told_little(void **state)
+{
+    static const struct {
+        const char *name;
+        unsigned ahead; /* items asked for */
+        size_t budget;
+        uint64_t ninstances;
+        size_t nrequests; /* after that */
+    } rows[] = {
+        {"few seen", AHEAD_LEN - 1, SPREAD_LEFT_MIN + 1, 0, 1 + NPARTS},
+        {"all seen", NIDS, SPREAD_LEFT_MIN + 1, 0, 1 + NPARTS},
+        {"left to others", AHEAD_LEN, SPREAD_LEFT_MIN, 0, 1 + NPARTS},
+        {"no budget", AHEAD_LEN, 0, 0, NPARTS},
+        {"small by now", AHEAD_LEN, SPREAD_LEFT_MIN + 1, NIDS, NPARTS},
+        {"large by now", AHEAD_LEN, SPREAD_LEFT_MIN + 1, SPREAD_INSTANCES_MIN,
+         1 + NPARTS},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct world w;
+        size_t before;
+
+        open_world(&w);
+        w.page_len = NIDS / NPARTS;
+        ask_ahead(&w, rows[i].ahead);
+        before = nrequests(&w);
+        w.request.region->ninstances = rows[i].ninstances;
+        w.budget.nregions = rows[i].budget;
+        w.nregions = rows[i].budget;
+        run(&w);
+        assert_complete(&w, rows[i].name);
+        if (nrequests(&w) - before != rows[i].nrequests)
+            fail_msg("%s: %zu requests", rows[i].name, nrequests(&w) - before);
+        close_world(&w);
+    }
+}
+
+static void test_spread_start__holds_parts_against_what_was_ahead(void **state)
+{
+    static const struct {
+        const char *why;
+        enum fault fault;
+        unsigned nids;
+        unsigned page_len;
+        bool never_again;
+    } rows[] = {
+        {"instances were missing", FINDS_NOTHING, NIDS, NIDS / NPARTS, false},
+        {"sparse pages", CUTS_FIRST, CUT_NIDS, CUT_LEN, true},
+        {"the filter was not kept to", IGNORES_FILTER, NIDS, NIDS / NPARTS,
+         true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct world w;
+
+        open_world(&w);
+        w.nids = rows[i].nids;
+        w.page_len = rows[i].page_len;
+        w.trouble.fault = rows[i].fault;
+        ask_ahead(&w, AHEAD_LEN);
+        run(&w);
+        assert_complete(&w, rows[i].why);
+        assert_non_null(strstr(stage_log(&w.stage), rows[i].why));
+        assert_int_equal(w.nrestarts, 1);
+        assert_false(w.request.region->parts_proven);
+        assert_int_equal(w.request.region->no_parts_ms == INT64_MAX,
+                         rows[i].never_again);
+        close_world(&w);
+    }
 }
 
 static void test_spread_start__lists_plainly_what_needs_no_parts(void **state)
@@ -697,6 +847,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_spread_start__lists_in_parts_at_once_when_proven, set_up,
             tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_spread_start__lists_in_parts_at_once_after_ahead, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_spread_start__takes_what_was_ahead_once, set_up, tear_down),
+        cmocka_unit_test(
+            test_spread_start__asks_a_page_where_ahead_told_little),
+        cmocka_unit_test(test_spread_start__holds_parts_against_what_was_ahead),
         cmocka_unit_test(test_spread_start__lists_plainly_what_needs_no_parts),
         cmocka_unit_test_setup_teardown(test_spread_start__keeps_to_the_budget,
                                         set_up, tear_down),
