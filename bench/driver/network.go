@@ -304,18 +304,23 @@ func (n *network) wireBytes() int64 {
 	return sentBy(n.client).bytes
 }
 
-// lost counts the packets that a full queue dropped at either end so far.
+// lost counts the packets that a full queue dropped at either end so far; wan
+// tells of its own.
 func (n *network) lost() int64 {
-	if !n.isWide() {
-		return 0
+	total := int64(0)
+	for _, ns := range []string{n.client, n.server} {
+		if dropped := sentBy(ns).dropped; n.isWide() && dropped > 0 {
+			total += dropped
+		}
 	}
-	return sentBy(n.client).dropped + sentBy(n.server).dropped
+	return total
 }
 
-// traffic is what went through a device so far, both ways.
+// traffic is what went through a device so far, both ways; -1: not known.
 type traffic struct{ bytes, dropped int64 }
 
-func sentBy(namespace string) (t traffic) {
+func sentBy(namespace string) traffic {
+	t := traffic{-1, -1}
 	_ = inNamespace(namespace, func() error {
 		text, err := os.ReadFile("/proc/thread-self/net/dev")
 		t = deviceTraffic(string(text), "wan0")
@@ -324,7 +329,7 @@ func sentBy(namespace string) (t traffic) {
 	return t
 }
 
-// deviceTraffic reads /proc/net/dev; all is -1 for a device that is not there.
+// deviceTraffic reads /proc/net/dev.
 func deviceTraffic(text, device string) traffic {
 	for _, line := range strings.Split(text, "\n") {
 		name, rest, found := strings.Cut(strings.TrimSpace(line), ":")

@@ -80,13 +80,15 @@ static void swap(struct packet *a, struct packet *b)
     *b = keep;
 }
 
-/* Takes the packet over; a full queue drops it, as a router would. */
+/* Takes the packet over; a full queue drops it, as a router would, and says so.
+ */
 static void push(struct wan *wan, struct packet packet)
 {
     struct packet *heap = wan->heap;
     size_t i = wan->nqueued;
 
     if (i == MAX_QUEUED) {
+        fputs("wan: the queue is full, a packet is lost\n", stderr);
         free(packet.data);
         return;
     }
