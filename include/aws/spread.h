@@ -37,8 +37,9 @@
 #define SPREAD_THROTTLED_MS ((int64_t)60 * 1000)
 /*
  * A part's page that is not its last and has less than a quarter of the first
- * page's instances is sparse: EC2 cuts the pages before it filters. So many
- * of them in all parts together, and the parts are given up.
+ * page's instances (of one asked ahead, in proportion) is sparse: EC2 cuts the
+ * pages before it filters. So many of them in all parts together, and the parts
+ * are given up.
  */
 #define SPREAD_SPARSE_MAX 16
 /* Instances of a page that was asked ahead, if it is to serve as the first. */

@@ -36,7 +36,8 @@ struct http_options {
     const char *no_proxy;   /* hosts reached without it; NULL: none */
     const char *user_agent; /* NULL: none */
     /* Kept open between requests, about so many: they are shared out over eight
-     * groups of hosts, at least one to each. 0: the library's choice. */
+     * lanes, in which hosts come together, at least one to each. 0: the
+     * library's choice. */
     long max_connections;
 };
 

@@ -84,7 +84,7 @@ struct http_request {
     bool gzip;      /* ask for and decode gzip */
     bool ipv4_only; /* look up no AAAA records */
     /* For many long answers from one host at the same time: requests that
-     * differ in it are read, and keep connections, apart from each other. */
+     * differ in it may be read, and keep connections, apart from each other. */
     unsigned apart;
     int64_t connect_timeout_ms; /* DNS, TCP and TLS together; 0: none */
     http_body_fn on_body;       /* NULL: the body is of no interest */

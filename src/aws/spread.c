@@ -174,14 +174,13 @@ static void leave_page(const struct spread *s)
 {
     struct aws_region *region = s->request.region;
 
-    if (s->nfirst < SPREAD_AHEAD_MIN)
+    if (s->nfirst < SPREAD_AHEAD_MIN || s->nfirst > s->request.ahead_max)
         return;
     for (size_t i = 0; i < SPREAD_PARTS; i++)
         region->first[i] = (uint16_t)s->first[i];
     region->first_max = s->request.ahead_max;
 }
 
-/* Once: instances end, and what was seen long ago is no measure. */
 static void take_page(struct spread *s)
 {
     struct aws_region *region = s->request.region;
@@ -192,7 +191,6 @@ static void take_page(struct spread *s)
     }
     s->nfirst = s->nfirst * EC2_MAX_RESULTS / region->first_max;
     s->ahead = true;
-    region->first_max = 0;
 }
 
 static bool on_commit(void *arg, bool more)
@@ -305,6 +303,13 @@ static void doubt_parts(struct spread *s, const char *why, int64_t no_parts_ms)
     http_timer_set(http_of(s), &s->give_up, mono_ms(s));
 }
 
+/* When parts are tried again, after what was held against the first page; one
+ * that was asked ahead was a small one, and some time ago. */
+static int64_t again_ms(const struct spread *s)
+{
+    return s->ahead ? s->request.region->no_parts_ms : INT64_MAX;
+}
+
 /* The parts' sink. */
 
 static enum err_code on_part_instance(void *arg,
@@ -329,7 +334,7 @@ static bool on_part_commit(void *arg, bool more)
 
     if (more && part->npending * 4 < s->nfirst &&
         ++s->nsparse >= SPREAD_SPARSE_MAX)
-        doubt_parts(s, "sparse pages", INT64_MAX);
+        doubt_parts(s, "sparse pages", again_ms(s));
     if (s->doubt)
         return false;
     part->ninstances += part->npending;
@@ -368,10 +373,11 @@ static const struct ec2_sink PART_SINK = {
 static bool may_be_of_parts(enum failure_kind kind)
 {
     return kind == FAILURE_THROTTLED || kind == FAILURE_BUSY ||
-           kind == FAILURE_TOKEN || kind == FAILURE_REPEATED ||
-           kind == FAILURE_REJECTED || kind == FAILURE_CONNECT ||
-           kind == FAILURE_CONNECT_TIMEOUT || kind == FAILURE_TLS ||
-           kind == FAILURE_BROKEN || kind == FAILURE_SILENT;
+           kind == FAILURE_RESOLVE || kind == FAILURE_TOKEN ||
+           kind == FAILURE_REPEATED || kind == FAILURE_REJECTED ||
+           kind == FAILURE_CONNECT || kind == FAILURE_CONNECT_TIMEOUT ||
+           kind == FAILURE_TLS || kind == FAILURE_BROKEN ||
+           kind == FAILURE_SILENT;
 }
 
 static void doubt_for(struct spread *s, enum failure_kind kind)
@@ -395,12 +401,6 @@ static bool has_first_page(const struct spread *s)
     return true;
 }
 
-/* They may have ended since a page was asked ahead: it is tried again. */
-static int64_t no_parts_after_missing(const struct spread *s)
-{
-    return s->ahead ? s->request.region->no_parts_ms : INT64_MAX;
-}
-
 static void on_part_done(void *arg, const struct failure *failure)
 {
     struct part *part = arg;
@@ -411,7 +411,7 @@ static void on_part_done(void *arg, const struct failure *failure)
     if (failure)
         doubt_for(s, failure->kind);
     else if (s->nrunning == 0 && !s->satisfied && !has_first_page(s))
-        doubt_parts(s, "instances were missing", no_parts_after_missing(s));
+        doubt_parts(s, "instances were missing", again_ms(s));
     if (s->doubt) {
         page_plainly(s);
         return;
@@ -458,14 +458,19 @@ static enum err_code start_parts(struct spread *s, struct err *err)
     return rc;
 }
 
+/* Whether it lists all instances. */
+static bool is_whole(const struct spread *s)
+{
+    return s->request.action == EC2_DESCRIBE_INSTANCES && !s->request.filter;
+}
+
 /* Whether the listing, or the one that it is ahead of, may have parts at all,
  * some time. */
 static bool can_have_parts(const struct spread *s)
 {
     const struct aws_region *region = s->request.region;
 
-    return s->request.action == EC2_DESCRIBE_INSTANCES && !s->request.filter &&
-           (s->budget->nregions > 0 || s->request.ahead_max) &&
+    return is_whole(s) && (s->budget->nregions > 0 || s->request.ahead_max) &&
            mono_ms(s) >= region->no_parts_ms &&
            (region->ninstances == 0 ||
             region->ninstances >= SPREAD_INSTANCES_MIN);
@@ -483,6 +488,26 @@ static bool can_begin_with_parts(const struct spread *s)
                : region->first_max > 0 && s->budget->nregions > SPREAD_LEFT_MIN;
 }
 
+static enum err_code begin(struct spread *s, struct err *err)
+{
+    struct aws_region *region = s->request.region;
+    bool in_parts = s->may_part && can_begin_with_parts(s);
+
+    if (in_parts && !region->ninstances)
+        take_page(s);
+    /* It serves the next listing alone: instances end, and what was seen long
+     * ago is no measure. */
+    if (is_whole(s))
+        region->first_max = 0;
+    if (in_parts && !start_parts(s, NULL))
+        return ERR_OK;
+    if (in_parts) {
+        end_parts(s, ec2_cancel);
+        s->may_part = false;
+    }
+    return start_plain(s, err);
+}
+
 enum err_code spread_start(struct aws_client *client,
                            const struct ec2_request *request,
                            struct spread_budget *budget, struct spread **out,
@@ -498,13 +523,7 @@ enum err_code spread_start(struct aws_client *client,
     s->budget = budget;
     http_timer_init(&s->give_up, on_give_up, s);
     s->may_part = can_have_parts(s);
-    if (s->may_part && can_begin_with_parts(s)) {
-        if (!request->region->ninstances)
-            take_page(s);
-        rc = start_parts(s, err);
-    } else {
-        rc = start_plain(s, err);
-    }
+    rc = begin(s, err);
     if (rc) {
         spread_cancel(s);
         return rc;

@@ -20,6 +20,19 @@
 /* How much longer than asked for a poll may take on a busy machine. */
 #define OVERSLEPT_MS 250
 
+/* A host that is asked by several lanes is looked up once. */
+static CURLSH *share_new(void)
+{
+    CURLSH *share = curl_share_init();
+
+    if (share && curl_share_setopt(share, CURLSHOPT_SHARE,
+                                   CURL_LOCK_DATA_DNS) != CURLSHE_OK) {
+        (void)curl_share_cleanup(share);
+        share = NULL;
+    }
+    return share;
+}
+
 enum err_code http_new(const struct http_options *options, struct http **out,
                        struct err *err)
 {
@@ -36,8 +49,9 @@ enum err_code http_new(const struct http_options *options, struct http **out,
     http->options = *options;
     http->all_connected = true;
     http->lanes = http_lanes_new(options->max_connections);
+    http->share = share_new();
     http->url = curl_url();
-    if (!http->lanes || !http->url) {
+    if (!http->lanes || !http->share || !http->url) {
         rc = err_nomem(err, "http");
         goto out;
     }
@@ -59,6 +73,7 @@ void http_free(struct http *http)
     http_transfers_free(http);
     curl_url_cleanup(http->url);
     http_lanes_free(http->lanes);
+    (void)curl_share_cleanup(http->share);
     trust_free(http->trust);
     free(http);
     curl_global_cleanup();
@@ -78,8 +93,8 @@ static enum err_code run_once(struct http *http, struct http_lane *lane,
     return rc;
 }
 
-/* What an end makes to be asked next goes out before other lanes run: that may
- * take longer than the way there and back. */
+/* What an end makes to be asked next in the same lane goes out before others
+ * run: that may take longer than the way there and back. */
 static enum err_code run_lane(struct http *http, struct http_lane *lane,
                               struct err *err)
 {

@@ -235,6 +235,8 @@ static CURLMcode ask_lanes(struct http_lanes *lanes, size_t *n, int *limit_ms)
             code = curl_multi_timeout(lane->multi, &within_ms);
         if (code)
             return code;
+        if (lane->awake)
+            within_ms = 0;
         if (within_ms >= 0 && within_ms < *limit_ms)
             *limit_ms = (int)within_ms;
         lane->due = within_ms == 0;

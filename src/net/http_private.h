@@ -58,6 +58,7 @@ struct http {
     struct trust *trust;
     unsigned roots_round; /* goes up when roots are added to the store */
     struct http_lanes *lanes;
+    void *share;     /* the addresses that all lanes know */
     void *url;       /* checks URLs before the library starts on them */
     bool in_library; /* no handle may be added or removed now */
     struct http_list starting;  /* not yet given to the library */

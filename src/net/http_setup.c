@@ -306,6 +306,7 @@ static CURLcode set_once(struct http_transfer *t)
         /* The store of trust_attach() alone; Debian compiles in both. */
         {CURLOPT_CAINFO, NULL},
         {CURLOPT_CAPATH, NULL},
+        {CURLOPT_SHARE, t->http->share},
         {CURLOPT_ERRORBUFFER, t->detail},
         {CURLOPT_PRIVATE, t},
         {CURLOPT_WRITEDATA, t},

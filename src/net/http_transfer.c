@@ -295,7 +295,7 @@ void http_transfers_start(struct http *http)
     struct http_transfer *last = http->starting.last;
     struct http_transfer *t;
 
-    /* What the callbacks of those that fail start waits a turn. */
+    /* What the callbacks of those that fail start waits for the next call. */
     do {
         int code;
 

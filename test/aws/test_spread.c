@@ -37,6 +37,7 @@ enum fault {
     REFUSES,        /* with status and code */
     BREAKS_OFF,     /* in the middle of a page */
     BREAKS_AT_ONCE, /* before anything of a page */
+    IS_UNKNOWN,     /* its name has no address */
     IS_SILENT,      /* for ever */
     LOSES_TOKEN,    /* it has expired */
 };
@@ -169,6 +170,9 @@ static bool answer(void *arg, const struct fake_request *request,
     } else if (t->fault == BREAKS_AT_ONCE) {
         out->body = "";
         out->failure = HTTP_BROKEN;
+    } else if (t->fault == IS_UNKNOWN) {
+        out->body = "";
+        out->failure = HTTP_RESOLVE;
     } else if (t->fault == IS_SILENT) {
         out->body = "";
         out->hangs = true;
@@ -392,19 +396,27 @@ static void test_spread_start__lists_in_parts_at_once_after_ahead(void **state)
     assert_string_equal(stage_log(&w->stage), "");
 }
 
-/* A page that was asked ahead serves once: the second time a plain one does. */
+/* A page that was asked ahead serves the next listing alone, and not even that
+ * where it may have no parts. */
 static void test_spread_start__takes_what_was_ahead_once(void **state)
 {
-    struct world *w = *state;
+    for (size_t budget = 0; budget <= SPREAD_LEFT_MIN + 1; budget++) {
+        struct world *w = *state;
+        size_t before;
 
-    w->page_len = NIDS / NPARTS;
-    ask_ahead(w, AHEAD_LEN);
-    run(w);
-    forget(w);
-    run(w);
-    assert_complete(w, "the second time");
-    assert_int_equal(w->nrestarts, 1);
-    assert_int_equal(nrequests(w), 1 + NPARTS + 1 + NPARTS);
+        w->page_len = NIDS / NPARTS;
+        ask_ahead(w, AHEAD_LEN);
+        w->budget.nregions = w->nregions = budget;
+        run(w);
+        forget(w);
+        give_budget(w);
+        before = nrequests(w);
+        run(w);
+        assert_complete(w, "the second time");
+        assert_int_equal(w->nrestarts, 1);
+        assert_int_equal(nrequests(w) - before, 1 + NPARTS);
+        forget(w);
+    }
 }
 
 static void test_spread_start__asks_a_page_where_ahead_told_little(void **state)
@@ -455,7 +467,7 @@ static void test_spread_start__holds_parts_against_what_was_ahead(void **state)
         bool never_again;
     } rows[] = {
         {"instances were missing", FINDS_NOTHING, NIDS, NIDS / NPARTS, false},
-        {"sparse pages", CUTS_FIRST, CUT_NIDS, CUT_LEN, true},
+        {"sparse pages", CUTS_FIRST, CUT_NIDS, CUT_LEN, false},
         {"the filter was not kept to", IGNORES_FILTER, NIDS, NIDS / NPARTS,
          true},
     };
@@ -594,6 +606,7 @@ static const struct mishap {
      {BREAKS_AT_ONCE, "3", 1, 1, 0, NULL},
      NULL,
      false},
+    {"unknown", {IS_UNKNOWN, "0", 0, 99, 0, NULL}, "resolve", false},
     {"silent", {IS_SILENT, "0", 1, 1, 0, NULL}, "silent", false},
 };
 
@@ -809,17 +822,18 @@ static void test_spread_last_failure__looks_at_all_parts(void **state)
 }
 
 /* Without memory for the parts the listing goes on plainly. */
-static void test_spread_start__survives_every_failed_allocation(void **state)
+static void survive_failed_allocations(bool ahead)
 {
     bool failed = true;
     size_t n;
 
-    (void)state;
     for (n = 0; failed; n++) {
         struct world w;
         enum err_code rc;
 
         open_world(&w);
+        if (ahead)
+            ask_ahead(&w, AHEAD_LEN);
         fail_alloc_at(n);
         rc = start(&w);
         if (!rc)
@@ -827,7 +841,7 @@ static void test_spread_start__survives_every_failed_allocation(void **state)
                              ERR_OK);
         failed = fail_alloc_stop();
         assert_true(rc == ERR_OK || (failed && rc == ERR_NOMEM));
-        assert_int_equal(w.budget.nregions, 1);
+        assert_int_equal(w.budget.nregions, w.nregions);
         assert_int_equal(w.done, !rc);
         if (!rc && w.failure.kind == FAILURE_NONE)
             assert_complete(&w, "with less memory");
@@ -836,6 +850,34 @@ static void test_spread_start__survives_every_failed_allocation(void **state)
         close_world(&w);
     }
     assert_true(n > 80);
+}
+
+static void test_spread_start__survives_every_failed_allocation(void **state)
+{
+    (void)state;
+    survive_failed_allocations(false);
+    survive_failed_allocations(true);
+}
+
+/* What keeps parts from being started does not keep the listing from it. */
+static void
+test_spread_start__lists_plainly_without_memory_for_parts(void **state)
+{
+    struct world *w = *state;
+    enum err_code rc = ERR_NOMEM;
+
+    w->page_len = NIDS / NPARTS;
+    ask_ahead(w, AHEAD_LEN);
+    /* The listing, then the parts. */
+    fail_alloc_at(1);
+    rc = start(w);
+    assert_true(fail_alloc_stop());
+    assert_int_equal(rc, ERR_OK);
+    assert_int_equal(http_run(w->stage.http, CLOCK_NEVER, &w->done, NULL),
+                     ERR_OK);
+    assert_complete(w, "plainly");
+    assert_int_equal(nrequests(w), 1 + NPARTS);
+    assert_int_equal(w->budget.nregions, w->nregions);
 }
 
 int main(void)
@@ -878,6 +920,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_spread_last_failure__looks_at_all_parts, set_up, tear_down),
         cmocka_unit_test(test_spread_start__survives_every_failed_allocation),
+        cmocka_unit_test_setup_teardown(
+            test_spread_start__lists_plainly_without_memory_for_parts, set_up,
+            tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
