@@ -130,6 +130,20 @@ build_openssl() {
     for word in $off; do
         options+=("no-$word")
     done
+    # The private keys of a handshake go when it is over, not with the
+    # connection: with ML-KEM 8 kB for each of two to a region, and nobody can
+    # find them later.
+    amend "$work/openssl/ssl/statem/statem_lib.c" \
+        '^ *ssl3_cleanup_key_block(s);$' '\0 \
+        for (size_t i = 0; i < s->s3.tmp.num_ks_pkey; i++) { \
+            if (s->s3.tmp.pkey == s->s3.tmp.ks_pkey[i]) \
+                s->s3.tmp.pkey = NULL; \
+            EVP_PKEY_free(s->s3.tmp.ks_pkey[i]); \
+            s->s3.tmp.ks_pkey[i] = NULL; \
+        } \
+        s->s3.tmp.num_ks_pkey = 0; \
+        EVP_PKEY_free(s->s3.tmp.pkey); \
+        s->s3.tmp.pkey = NULL;'
     cd "$work/openssl"
     CC=target-cc AR=target-ar RANLIB=target-ranlib CFLAGS=$flags \
         perl ./Configure "linux-$arch" \
