@@ -262,11 +262,25 @@ static enum err_code start_plain(struct spread *s, struct err *err)
     return ec2_start(s->client, &request, &s->plain, err);
 }
 
+/* Whether the region has answered, in a part or before there were any. */
+static bool was_heard(const struct spread *s)
+{
+    bool heard = s->nfirst > 0;
+
+    for (size_t i = 0; !heard && s->parts && i < SPREAD_PARTS; i++)
+        heard = s->parts[i].ninstances > 0;
+    return heard;
+}
+
 /* Begins anew without parts. */
 static void page_plainly(struct spread *s)
 {
     struct err err = {0};
     enum err_code rc;
+
+    /* What only a part could not reach is there. */
+    if (was_heard(s))
+        s->request.region->missed_ms = INT64_MIN;
 
     log_write(LOG_INFO, "a listing in parts was given up",
               LOG_FIELDS(LOG_STR("region", s->request.region->name),
@@ -495,8 +509,8 @@ static enum err_code begin(struct spread *s, struct err *err)
 
     if (in_parts && !region->ninstances)
         take_page(s);
-    /* It serves the next listing alone: instances end, and what was seen long
-     * ago is no measure. */
+    /* It serves the next whole listing alone: the longer ago, the less of it
+     * may be left. */
     if (is_whole(s))
         region->first_max = 0;
     if (in_parts && !start_parts(s, NULL))

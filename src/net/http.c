@@ -20,7 +20,7 @@
 /* How much longer than asked for a poll may take on a busy machine. */
 #define OVERSLEPT_MS 250
 
-/* A host that is asked by several lanes is looked up once. */
+/* What one lane has looked up the others need not. */
 static CURLSH *share_new(void)
 {
     CURLSH *share = curl_share_init();

@@ -61,6 +61,7 @@ struct world {
     struct trouble trouble;
     unsigned nids;
     unsigned page_len; /* where EC2_MAX_RESULTS are asked for */
+    unsigned nrefused; /* connections, once the parts are given up */
     size_t nregions;   /* the budget that is there in the end */
     char xml[32768];
     /* What the owner saw: how often each instance was given, and counts. */
@@ -157,6 +158,11 @@ static bool answer(void *arg, const struct fake_request *request,
 
     write_page(w, digit, offset, length_of(w, request));
     *out = (struct fake_answer){.after_ms = ROUND_TRIP_MS, .body = w->xml};
+    if (!digit && w->nrestarts == 2 && w->nrefused > 0) {
+        w->nrefused--;
+        out->body = "";
+        out->failure = HTTP_CONNECT;
+    }
     if (!is_struck(t, digit, offset))
         return true;
     t->times--;
@@ -681,6 +687,19 @@ static void test_spread_start__pages_plainly_a_minute_long(void **state)
     assert_int_equal(nrequests(w) - before, 1 + NPAGES);
 }
 
+/* A region that answered is not taken for one that was not reached. */
+static void test_spread_start__pages_plainly_with_all_attempts(void **state)
+{
+    struct world *w = *state;
+
+    w->trouble = (struct trouble){IS_UNKNOWN, "0", 0, 99, 0, NULL};
+    w->nrefused = 1;
+    run(w);
+    assert_complete(w, "one refusal");
+    assert_int_equal(w->nrefused, 0);
+    assert_int_equal(w->nrestarts, 2);
+}
+
 static void test_spread_start__ends_with_a_failure_of_the_region(void **state)
 {
     static const struct {
@@ -905,6 +924,9 @@ int main(void)
             test_spread_start__gives_up_proven_parts_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_spread_start__pages_plainly_a_minute_long, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_spread_start__pages_plainly_with_all_attempts, set_up,
+            tear_down),
         cmocka_unit_test(test_spread_start__ends_with_a_failure_of_the_region),
         cmocka_unit_test_setup_teardown(
             test_spread_start__ends_with_what_a_record_is_answered, set_up,
