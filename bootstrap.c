@@ -32,7 +32,7 @@
 #define EXIT_USAGE 2
 
 /* Connections kept: four to each region, of which there are about 35, and room
- * for lanes that do not have as many hosts (net/http.h). */
+ * for lanes that have more hosts than others (net/http.h). */
 #define MAX_CONNECTIONS 256
 /* A command has no caller with a clock; this is its deadline. */
 #define COMMAND_TIMEOUT_MS 120000

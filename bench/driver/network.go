@@ -308,8 +308,11 @@ func (n *network) wireBytes() int64 {
 // tells of its own.
 func (n *network) lost() int64 {
 	total := int64(0)
+	if !n.isWide() {
+		return total
+	}
 	for _, ns := range []string{n.client, n.server} {
-		if dropped := sentBy(ns).dropped; n.isWide() && dropped > 0 {
+		if dropped := sentBy(ns).dropped; dropped > 0 {
 			total += dropped
 		}
 	}

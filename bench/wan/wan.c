@@ -56,6 +56,7 @@ struct wan {
     uint64_t npackets;
     struct packet *heap; /* the one due first is on top */
     size_t nqueued;
+    bool full; /* it was, and that has been told */
 };
 
 static int64_t now_us(void)
@@ -80,15 +81,17 @@ static void swap(struct packet *a, struct packet *b)
     *b = keep;
 }
 
-/* Takes the packet over; a full queue drops it, as a router would, and says so.
- */
+/* Takes the packet over; a full queue drops it, as a router would, and says so
+ * the first time. */
 static void push(struct wan *wan, struct packet packet)
 {
     struct packet *heap = wan->heap;
     size_t i = wan->nqueued;
 
     if (i == MAX_QUEUED) {
-        fputs("wan: the queue is full, a packet is lost\n", stderr);
+        if (!wan->full)
+            fputs("wan: the queue is full, packets are lost\n", stderr);
+        wan->full = true;
         free(packet.data);
         return;
     }

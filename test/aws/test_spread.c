@@ -362,19 +362,17 @@ static void test_spread_start__lists_in_parts_at_once_when_proven(void **state)
                      PAGES_OF_PART * ROUND_TRIP_MS);
 }
 
-/* Room for one region of which nothing but a page asked ahead was seen. */
-static void give_budget(struct world *w)
+static void set_budget(struct world *w, size_t nregions)
 {
-    w->nregions = SPREAD_LEFT_MIN + 1;
-    w->budget.nregions = w->nregions;
+    w->nregions = nregions;
+    w->budget.nregions = nregions;
 }
 
 /* One page of len instances is asked ahead; what was seen of it is forgotten.
- */
+ * Then there is room for one region of which no more than that was seen. */
 static void ask_ahead(struct world *w, unsigned len)
 {
-    w->budget.nregions = 0;
-    w->nregions = 0;
+    set_budget(w, 0);
     w->request.ahead_max = len;
     run(w);
     assert_int_equal(w->failure.kind,
@@ -382,7 +380,7 @@ static void ask_ahead(struct world *w, unsigned len)
     forget(w);
     w->failure = (struct failure){0};
     w->request.ahead_max = 0;
-    give_budget(w);
+    set_budget(w, SPREAD_LEFT_MIN + 1);
 }
 
 static void test_spread_start__lists_in_parts_at_once_after_ahead(void **state)
@@ -412,10 +410,10 @@ static void test_spread_start__takes_what_was_ahead_once(void **state)
 
         w->page_len = NIDS / NPARTS;
         ask_ahead(w, AHEAD_LEN);
-        w->budget.nregions = w->nregions = budget;
+        set_budget(w, budget);
         run(w);
         forget(w);
-        give_budget(w);
+        set_budget(w, SPREAD_LEFT_MIN + 1);
         before = nrequests(w);
         run(w);
         assert_complete(w, "the second time");
@@ -453,8 +451,7 @@ static void test_spread_start__asks_a_page_where_ahead_told_little(void **state)
         ask_ahead(&w, rows[i].ahead);
         before = nrequests(&w);
         w.request.region->ninstances = rows[i].ninstances;
-        w.budget.nregions = rows[i].budget;
-        w.nregions = rows[i].budget;
+        set_budget(&w, rows[i].budget);
         run(&w);
         assert_complete(&w, rows[i].name);
         if (nrequests(&w) - before != rows[i].nrequests)
